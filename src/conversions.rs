@@ -1,0 +1,132 @@
+//! Errors in and out: from any Rust error by `?`, and back into std's.
+//!
+//! A cancellation has to survive a detour through code that knows nothing of this
+//! crate: a codec that reads from a socket gets it as an [`io::Error`] and may wrap
+//! that into an error of its own. `From` therefore looks through the chain of
+//! [`source`](std::error::Error::source)s, and a cancel found there comes out as
+//! the cancel it was.
+
+use std::any::Any;
+use std::error::Error as StdError;
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+
+use crate::exceptions::{BoxError, Error, ErrorKind, Inner, Payload};
+
+impl<E: StdError + Send + Sync + 'static> From<E> for Error {
+    fn from(error: E) -> Error {
+        // A generic `E` can only be told apart by looking at it as `Any`.
+        let mut slot = Some(error);
+        let any: &mut dyn Any = &mut slot;
+        if let Some(io) = any.downcast_mut::<Option<io::Error>>().and_then(Option::take) {
+            return from_io(io);
+        }
+        if let Some(own) = any.downcast_mut::<Option<Carried>>().and_then(Option::take) {
+            return own.0;
+        }
+        match slot {
+            Some(error) => match cancel_inside(&error) {
+                Some(cancel) => cancel,
+                None => Error::from_parts(ErrorKind::Other, Payload::Custom(Box::new(error))),
+            },
+            None => Error::from(ErrorKind::Other),
+        }
+    }
+}
+
+/// An I/O error: the one of ours that it carries, or a new one of kind `Io`.
+fn from_io(error: io::Error) -> Error {
+    let carried = error.get_ref().and_then(|inner| inner.downcast_ref::<Carried>());
+    if let Some(Carried(own)) = carried {
+        return own.clone();
+    }
+    match cancel_inside(&error) {
+        Some(cancel) => cancel,
+        None => Error::from_parts(ErrorKind::Io, Payload::Io(error)),
+    }
+}
+
+/// Whether an I/O error has an error of this crate inside.
+pub(crate) fn carries_error(error: &io::Error) -> bool {
+    error.get_ref().is_some_and(|inner| inner.is::<Carried>())
+}
+
+/// The cancel or generator exit that some error has among its sources: control
+/// flow must not be lost in a wrapping, other errors keep their wrapping.
+fn cancel_inside(error: &(dyn StdError + 'static)) -> Option<Error> {
+    const DEPTH: usize = 32;
+    let mut next = Some(error);
+    for _ in 0..DEPTH {
+        let error = next?;
+        let carried = error.downcast_ref::<Carried>().or_else(|| {
+            // The payload of an `io::Error` is not its source, but its inside.
+            let inner = error.downcast_ref::<io::Error>()?.get_ref()?;
+            inner.downcast_ref::<Carried>()
+        });
+        if let Some(Carried(own)) = carried {
+            let control = matches!(own.kind(), ErrorKind::Cancelled | ErrorKind::GeneratorExit);
+            return control.then(|| own.clone());
+        }
+        next = match error.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
+            Some(inner) => Some(inner),
+            None => error.source(),
+        };
+    }
+    None
+}
+
+/// How an [`Error`] travels inside foreign errors.
+struct Carried(Error);
+
+impl fmt::Debug for Carried {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.0, f)
+    }
+}
+
+impl fmt::Display for Carried {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.0, f)
+    }
+}
+
+impl StdError for Carried {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.0.source()
+    }
+}
+
+impl From<Error> for io::Error {
+    /// An error of kind `Io` becomes the I/O error it was, a timeout one of kind
+    /// `TimedOut`, everything else (a cancel above all) one of kind `Other`: std's
+    /// own loops retry `Interrupted`, and libraries spin on `WouldBlock`.
+    fn from(error: Error) -> io::Error {
+        let error = match Arc::try_unwrap(error.0) {
+            Ok(Inner { payload: Payload::Io(io), .. }) => return io,
+            Ok(inner) => Error(Arc::new(inner)),
+            Err(shared) => Error(shared),
+        };
+        let kind = match &error.0.payload {
+            Payload::Io(io) => match io.raw_os_error() {
+                Some(code) => return io::Error::from_raw_os_error(code),
+                None => io.kind(),
+            },
+            _ if error.kind() == ErrorKind::Timeout => io::ErrorKind::TimedOut,
+            _ => io::ErrorKind::Other,
+        };
+        io::Error::new(kind, Carried(error))
+    }
+}
+
+impl From<Error> for BoxError {
+    fn from(error: Error) -> BoxError {
+        Box::new(Carried(error))
+    }
+}
+
+impl From<Error> for Box<dyn StdError> {
+    fn from(error: Error) -> Box<dyn StdError> {
+        Box::new(Carried(error))
+    }
+}

@@ -1,0 +1,356 @@
+//! Pages from the kernel: map, guard, release - and why it refused.
+//!
+//! A guard is a stretch of a mapping that faults when touched. There are two
+//! ways to make one:
+//!
+//! ```text
+//! MADV_GUARD_INSTALL  one mapping  [ guard | stack | guard | stack | ... ]
+//! (Linux >= 6.13)                   a mark in the page table, 0.5 us, free of limits
+//!
+//! mprotect(PROT_NONE) 2 mappings   [ guard ][ stack ][ guard ][ stack ] ...
+//! (anywhere)          per stack     ends at vm.max_map_count: about 32,000 stacks
+//! ```
+//!
+//! The first is taken where a probe shows that it works, the second elsewhere.
+//! The environment variable `STACKIO_GUARD=mprotect` forces the second.
+
+use std::fs;
+use std::io;
+use std::ops::Range;
+use std::ptr;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering::Relaxed};
+
+use crate::constants::MAPPINGS_LEFT;
+
+/// The size of a page in bytes, asked once.
+#[inline]
+pub(crate) fn page_size() -> usize {
+    static PAGE: AtomicUsize = AtomicUsize::new(0);
+
+    #[cold]
+    fn ask() -> usize {
+        // SAFETY: sysconf only reads.
+        let page = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
+        let page = usize::try_from(page).expect("sysconf knows the page size");
+        PAGE.store(page, Relaxed);
+        page
+    }
+
+    match PAGE.load(Relaxed) {
+        0 => ask(),
+        page => page,
+    }
+}
+
+/// `size` rounded up to whole pages; `None` where that overflows.
+#[inline]
+pub(crate) fn round_to_pages(size: usize) -> Option<usize> {
+    let mask = page_size() - 1;
+    Some(size.checked_add(mask)? & !mask)
+}
+
+/// A private anonymous mapping, readable and writable, unmapped when dropped.
+///
+/// It is only ever named by address: whoever turns an address of it into a
+/// reference, or runs on it as a stack, must keep the mapping alive.
+pub(crate) struct Mapping {
+    start: usize,
+    len: usize,
+    /// Guards in it that cost mappings.
+    protected: usize,
+}
+
+impl Mapping {
+    /// Maps `len` bytes (whole pages) without reserving memory for them.
+    ///
+    /// # Errors
+    ///
+    /// What the kernel said; [`why_not_mapped`] puts it in words.
+    pub(crate) fn new(len: usize) -> io::Result<Mapping> {
+        // No MAP_GROWSDOWN, which grows into what lies below. No MAP_STACK:
+        // newer kernels only take it for the advice given further down.
+        #[cfg(any(target_os = "linux", target_os = "android"))]
+        const EXTRA: libc::c_int = libc::MAP_NORESERVE;
+        // Its kernel kills a process whose stack pointer leaves such mappings.
+        #[cfg(target_os = "openbsd")]
+        const EXTRA: libc::c_int = libc::MAP_STACK;
+        #[cfg(not(any(target_os = "linux", target_os = "android", target_os = "openbsd")))]
+        const EXTRA: libc::c_int = 0;
+
+        let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | EXTRA;
+        let access = libc::PROT_READ | libc::PROT_WRITE;
+        // SAFETY: a new mapping at a place of the kernel's choice touches no
+        // memory that anyone has.
+        let start = unsafe { libc::mmap(ptr::null_mut(), len, access, flags, -1, 0) };
+        if start == libc::MAP_FAILED {
+            return Err(io::Error::last_os_error());
+        }
+        let mapping = Mapping { start: start as usize, len, protected: 0 };
+        mapping.without_huge_pages();
+        Ok(mapping)
+    }
+
+    /// The addresses of the mapping.
+    pub(crate) fn range(&self) -> Range<usize> {
+        self.start..self.start + self.len
+    }
+
+    /// One touched page of a stack must cost one page, not 2 MiB.
+    fn without_huge_pages(&self) {
+        #[cfg(any(target_os = "linux", target_os = "android"))]
+        // SAFETY: the range is ours, and the advice changes no contents. A kernel
+        // without huge pages refuses it, which is as good.
+        unsafe {
+            libc::madvise(self.start as *mut _, self.len, libc::MADV_NOHUGEPAGE);
+        }
+    }
+
+    /// Makes every access to `range` fault, for as long as the mapping lives.
+    ///
+    /// # Safety
+    ///
+    /// Nothing that anyone still uses lies in `range`.
+    ///
+    /// # Errors
+    ///
+    /// What the kernel said; [`why_not_guarded`] puts it in words.
+    pub(crate) unsafe fn guard(&mut self, range: Range<usize>) -> io::Result<()> {
+        self.check(&range);
+        // SAFETY: the range lies in this mapping, and the caller vouches that
+        // it is unused.
+        unsafe {
+            // Refused in spite of the probe (say, by mlockall called since):
+            // this guard is made the other way.
+            if guards_are_free() && guard_by_advice(&range).is_ok() {
+                return Ok(());
+            }
+            if PROTECTED.load(Relaxed) >= most_protected() {
+                return Err(io::Error::from_raw_os_error(libc::ENOMEM));
+            }
+            guard_by_protection(&range)?;
+        }
+        self.protected += 1;
+        PROTECTED.fetch_add(1, Relaxed);
+        Ok(())
+    }
+
+    fn check(&self, range: &Range<usize>) {
+        debug_assert!(range.start <= range.end && self.start <= range.start);
+        debug_assert!(range.end <= self.start + self.len);
+    }
+}
+
+impl Drop for Mapping {
+    fn drop(&mut self) {
+        PROTECTED.fetch_sub(self.protected, Relaxed);
+        // SAFETY: `new` got exactly this range from the kernel, and whoever
+        // used addresses of it was to keep the mapping alive until they were done.
+        let done = unsafe { libc::munmap(self.start as *mut _, self.len) };
+        debug_assert_eq!(done, 0, "munmap: {}", io::Error::last_os_error());
+    }
+}
+
+/// Gives the memory of `range` (whole pages) back to the kernel; the mapping
+/// and the guards in it stay.
+///
+/// # Safety
+///
+/// `range` lies in a live [`Mapping`], and nothing that anyone still uses lies
+/// in it: it may read as zero afterwards.
+pub(crate) unsafe fn release(range: Range<usize>) {
+    // Elsewhere DONTNEED is only a hint about paging, and FREE gives pages back.
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    const GIVE_BACK: libc::c_int = libc::MADV_DONTNEED;
+    #[cfg(not(any(target_os = "linux", target_os = "android")))]
+    const GIVE_BACK: libc::c_int = libc::MADV_FREE;
+
+    // SAFETY: the caller vouches that the range is ours and unused. Where the
+    // kernel refuses (locked memory), the pages stay, which is no harm.
+    unsafe {
+        libc::madvise(range.start as *mut _, range.len(), GIVE_BACK);
+    }
+}
+
+const UNKNOWN: u8 = 0;
+const ADVICE: u8 = 1;
+const PROTECTION: u8 = 2;
+
+/// Whether guards cost no mapping here; found out once per process.
+fn guards_are_free() -> bool {
+    static GUARDS: AtomicU8 = AtomicU8::new(UNKNOWN);
+    match GUARDS.load(Relaxed) {
+        UNKNOWN => {
+            let free = std::env::var_os("STACKIO_GUARD").is_none_or(|way| way != "mprotect")
+                && probe_advice();
+            GUARDS.store(if free { ADVICE } else { PROTECTION }, Relaxed);
+            free
+        }
+        way => way == ADVICE,
+    }
+}
+
+/// Guards a page and has the kernel touch it. The answer to the advice is not
+/// enough: emulators say yes to every advice and do nothing.
+#[cfg(target_os = "linux")]
+fn probe_advice() -> bool {
+    let Ok(page) = Mapping::new(page_size()) else {
+        return false;
+    };
+    // SAFETY: nobody else knows this page. `uname` writes less than a page, and
+    // answers EFAULT instead of faulting where it cannot.
+    unsafe {
+        guard_by_advice(&page.range()).is_ok()
+            && libc::uname(page.start as *mut libc::utsname) == -1
+            && io::Error::last_os_error().raw_os_error() == Some(libc::EFAULT)
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn probe_advice() -> bool {
+    false
+}
+
+/// Guards in the process that cost mappings.
+static PROTECTED: AtomicUsize = AtomicUsize::new(0);
+
+/// How many of these there may be. A process at the kernel's limit cannot even
+/// allocate the words of an error, so some mappings are left to the others.
+fn most_protected() -> usize {
+    static MOST: OnceLock<usize> = OnceLock::new();
+    *MOST.get_or_init(|| {
+        let count = setting("max_map_count").and_then(|count| count.parse::<usize>().ok());
+        count.map_or(usize::MAX, |count| count.saturating_sub(MAPPINGS_LEFT) / 2)
+    })
+}
+
+/// # Safety
+///
+/// `range` is mapped by us, and unused.
+unsafe fn guard_by_advice(range: &Range<usize>) -> io::Result<()> {
+    const MADV_GUARD_INSTALL: libc::c_int = 102;
+    // SAFETY: the caller vouches for the range.
+    let done = unsafe { libc::madvise(range.start as *mut _, range.len(), MADV_GUARD_INSTALL) };
+    answer(done)
+}
+
+/// # Safety
+///
+/// `range` is mapped by us, and unused.
+unsafe fn guard_by_protection(range: &Range<usize>) -> io::Result<()> {
+    // SAFETY: the caller vouches for the range.
+    let done = unsafe { libc::mprotect(range.start as *mut _, range.len(), libc::PROT_NONE) };
+    answer(done)
+}
+
+fn answer(done: libc::c_int) -> io::Result<()> {
+    match done {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
+/// Which limit made [`Mapping::new`] fail, and what helps.
+pub(crate) fn why_not_mapped(error: &io::Error) -> String {
+    if error.raw_os_error() != Some(libc::ENOMEM) {
+        return error.to_string();
+    }
+    for (name, flag, kind) in [
+        ("RLIMIT_AS", "ulimit -v", limit(libc::RLIMIT_AS)),
+        ("RLIMIT_DATA", "ulimit -d", limit(libc::RLIMIT_DATA)),
+    ] {
+        if let Some(bytes) = kind {
+            return format!(
+                "the address space of the process is limited ({name} = {bytes} bytes); \
+                 raise it with {flag}, or ask for smaller stacks"
+            );
+        }
+    }
+    if setting("overcommit_memory").as_deref() == Some("2") {
+        return "the kernel promises no more memory than it has (vm.overcommit_memory = 2); \
+                set it to 0 or 1 with sysctl, or raise vm.overcommit_ratio"
+            .into();
+    }
+    too_many_mappings()
+}
+
+/// Which limit made [`Mapping::guard`] fail, and what helps.
+pub(crate) fn why_not_guarded(error: &io::Error) -> String {
+    // A guard needs no memory: ENOMEM is the count of mappings.
+    match error.raw_os_error() {
+        Some(libc::ENOMEM) => too_many_mappings(),
+        _ => error.to_string(),
+    }
+}
+
+fn too_many_mappings() -> String {
+    match setting("max_map_count") {
+        Some(count) => format!(
+            "the limit of memory mappings is reached (vm.max_map_count = {count}); raise it \
+             with sysctl, or run Linux 6.13 or later, where guards cost no mapping"
+        ),
+        None => "the process may have no more memory mappings".into(),
+    }
+}
+
+/// One of Linux's `vm.` settings.
+fn setting(name: &str) -> Option<String> {
+    let text = fs::read_to_string(format!("/proc/sys/vm/{name}")).ok()?;
+    Some(text.trim().to_owned())
+}
+
+/// The process's own limit, if it has one.
+fn limit(resource: Resource) -> Option<libc::rlim_t> {
+    let mut limit = libc::rlimit { rlim_cur: libc::RLIM_INFINITY, rlim_max: libc::RLIM_INFINITY };
+    // SAFETY: the kernel fills in the struct we own.
+    unsafe { libc::getrlimit(resource, &raw mut limit) };
+    (limit.rlim_cur != libc::RLIM_INFINITY).then_some(limit.rlim_cur)
+}
+
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+type Resource = libc::__rlimit_resource_t;
+#[cfg(not(all(target_os = "linux", target_env = "gnu")))]
+type Resource = libc::c_int;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whether the kernel can write to this page.
+    fn writable(page: usize) -> bool {
+        // SAFETY: the tests pass pages of mappings of theirs; a page that cannot
+        // be written makes `uname` fail, not fault.
+        unsafe { libc::uname(page as *mut libc::utsname) == 0 }
+    }
+
+    #[test]
+    fn both_kinds_of_guard_guard_their_range_and_no_more() {
+        let page = page_size();
+        for guard in [guard_by_advice, guard_by_protection] {
+            let mapping = Mapping::new(3 * page).unwrap();
+            let start = mapping.range().start;
+            // SAFETY: the mapping is ours and holds nothing.
+            if unsafe { guard(&(start..start + page)) }.is_err() {
+                continue; // an older kernel does not know the advice
+            }
+            assert!(!writable(start));
+            assert!(writable(start + page));
+            // SAFETY: as above.
+            unsafe { release(mapping.range()) };
+            assert!(!writable(start), "a guard survives the release");
+        }
+    }
+
+    #[test]
+    fn the_reason_names_the_limit() {
+        let error = io::Error::from_raw_os_error(libc::ENOMEM);
+        assert!(why_not_guarded(&error).contains("memory mappings"));
+    }
+
+    #[test]
+    fn rounding_to_pages_does_not_wrap() {
+        assert_eq!(round_to_pages(1), Some(page_size()));
+        assert_eq!(round_to_pages(page_size()), Some(page_size()));
+        assert_eq!(round_to_pages(usize::MAX), None);
+    }
+}

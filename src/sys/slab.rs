@@ -1,0 +1,234 @@
+//! Slabs: one mapping for many stacks, and where in it an address lies.
+//!
+//! A slab is cut into slots of equal size, each a guard with a stack above it,
+//! handed out from the bottom up. All slabs of the process are in one list that
+//! a signal handler can walk at any moment, so that a fault finds its stack.
+
+use std::error::Error;
+use std::fmt;
+use std::io;
+use std::ops::Range;
+use std::ptr;
+use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
+
+use corosensei::stack::valgrind::ValgrindStackRegistration;
+
+use super::mapping::{Mapping, page_size, why_not_guarded, why_not_mapped};
+use crate::constants::{STACK_GUARD_SIZE, STACK_MAX_SIZE, STACK_SLAB_SIZE};
+
+/// Bytes of guard: whole pages.
+#[inline]
+pub(crate) fn guard_size() -> usize {
+    STACK_GUARD_SIZE.max(page_size())
+}
+
+/// A mapping cut into slots. The fields drop in this order: the memory last.
+pub(crate) struct Slab {
+    /// One for each slot that was handed out.
+    registered: Vec<ValgrindStackRegistration>,
+    _listed: Listed,
+    mapping: Mapping,
+    stride: usize,
+}
+
+impl Slab {
+    /// Maps 64 MiB of slots, or one slot where that is more - or as many as the
+    /// kernel still gives.
+    ///
+    /// # Errors
+    ///
+    /// Where there is no room for a single slot.
+    pub(crate) fn map(stride: usize) -> Result<Slab, StackError> {
+        let mut slots = (STACK_SLAB_SIZE / stride).max(1);
+        let mapping = loop {
+            match Mapping::new(slots * stride) {
+                Ok(mapping) => break mapping,
+                Err(_) if slots > 1 => slots /= 2,
+                Err(error) => return Err(StackError::refused(stride, why_not_mapped, error)),
+            }
+        };
+        Ok(Slab {
+            registered: Vec::with_capacity(slots),
+            _listed: list(&mapping.range(), stride),
+            mapping,
+            stride,
+        })
+    }
+
+    /// The addresses of the slab.
+    pub(crate) fn range(&self) -> Range<usize> {
+        self.mapping.range()
+    }
+
+    /// How many slots were handed out.
+    pub(crate) fn carved(&self) -> usize {
+        self.registered.len()
+    }
+
+    /// Whether the next slot has to come from another slab.
+    pub(crate) fn is_full(&self) -> bool {
+        self.carved() * self.stride == self.range().len()
+    }
+
+    /// The next slot, its guard in place: the address above it.
+    ///
+    /// # Errors
+    ///
+    /// Where the kernel makes no guard.
+    pub(crate) fn carve(&mut self) -> Result<usize, StackError> {
+        debug_assert!(!self.is_full());
+        let limit = self.range().start + self.carved() * self.stride;
+        let bottom = limit + guard_size();
+        let top = limit + self.stride;
+        // SAFETY: the slot has not been handed out, so nothing lies in it.
+        unsafe { self.mapping.guard(limit..bottom) }
+            .map_err(|error| StackError::refused(self.stride, why_not_guarded, error))?;
+        let usable = ValgrindStackRegistration::new(bottom as *mut u8, top - bottom);
+        self.registered.push(usable);
+        Ok(top)
+    }
+}
+
+/// Why a coroutine got no stack: which limit was met, and what helps.
+#[derive(Debug)]
+pub struct StackError(Box<Refusal>); // a word, so that the good case is quick
+
+#[derive(Debug)]
+struct Refusal {
+    message: String,
+    source: Option<io::Error>,
+}
+
+impl StackError {
+    #[cold]
+    pub(crate) fn new(size: usize, reason: &str, source: Option<io::Error>) -> StackError {
+        let message = format!("cannot map a coroutine stack of {size} bytes: {reason}");
+        StackError(Box::new(Refusal { message, source }))
+    }
+
+    #[cold]
+    pub(crate) fn too_large(size: usize) -> StackError {
+        StackError::new(size, &format!("the largest is {STACK_MAX_SIZE} bytes; ask for less"), None)
+    }
+
+    #[cold]
+    fn refused(stride: usize, why: fn(&io::Error) -> String, error: io::Error) -> StackError {
+        StackError::new(stride - guard_size(), &why(&error), Some(error))
+    }
+}
+
+impl fmt::Display for StackError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.message)
+    }
+}
+
+impl Error for StackError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.0.source.as_ref().map(|error| error as _)
+    }
+}
+
+/// The slabs of stacks, in a list that a handler can walk at any moment.
+///
+/// Entries are never freed, and used again once their slab is gone.
+struct Entry {
+    start: AtomicUsize,
+    end: AtomicUsize,
+    /// Bytes from guard to guard; `FREE` and `CLAIMED` mark an entry without a
+    /// slab. Written last, read first.
+    stride: AtomicUsize,
+    next: AtomicPtr<Entry>,
+}
+
+const FREE: usize = 0;
+const CLAIMED: usize = 1;
+
+static ENTRIES: AtomicPtr<Entry> = AtomicPtr::new(ptr::null_mut());
+
+/// How many entries are `FREE`.
+static UNUSED: AtomicUsize = AtomicUsize::new(0);
+
+/// Keeps a slab in the list that [`stack_at`] looks into.
+struct Listed(&'static Entry);
+
+/// Puts a slab with slots of `stride` bytes into the list.
+fn list(slab: &Range<usize>, stride: usize) -> Listed {
+    // Mostly there is none to use again: thousands need not be asked.
+    let unused = match UNUSED.load(Ordering::Relaxed) {
+        0 => None,
+        _ => entries().find(|entry| entry.claim()),
+    };
+    let entry = unused.unwrap_or_else(|| {
+        let entry = Box::leak(Box::new(Entry {
+            start: AtomicUsize::new(0),
+            end: AtomicUsize::new(0),
+            stride: AtomicUsize::new(CLAIMED),
+            next: AtomicPtr::new(ptr::null_mut()),
+        }));
+        entry.publish();
+        entry
+    });
+    entry.start.store(slab.start, Ordering::Relaxed);
+    entry.end.store(slab.end, Ordering::Relaxed);
+    entry.stride.store(stride, Ordering::Release);
+    Listed(entry)
+}
+
+impl Drop for Listed {
+    fn drop(&mut self) {
+        // Counted before anyone can claim it, so that the count never wraps.
+        UNUSED.fetch_add(1, Ordering::Relaxed);
+        self.0.stride.store(FREE, Ordering::Release);
+    }
+}
+
+/// The stack, without its guard, whose guard holds the address `fault`.
+///
+/// May be called in a signal handler. Other threads may come and go meanwhile:
+/// the slabs of the faulting thread stand still while it is here.
+pub(crate) fn stack_at(fault: usize) -> Option<Range<usize>> {
+    entries().find_map(|entry| {
+        let stride = entry.stride.load(Ordering::Acquire);
+        let start = entry.start.load(Ordering::Relaxed);
+        if stride <= CLAIMED || !(start..entry.end.load(Ordering::Relaxed)).contains(&fault) {
+            return None;
+        }
+        let limit = fault - (fault - start) % stride;
+        let stack = limit + guard_size()..limit + stride;
+        (fault < stack.start).then_some(stack)
+    })
+}
+
+impl Entry {
+    /// Takes the entry if it has no slab.
+    fn claim(&self) -> bool {
+        let claimed = self
+            .stride
+            .compare_exchange(FREE, CLAIMED, Ordering::Acquire, Ordering::Relaxed)
+            .is_ok();
+        if claimed {
+            UNUSED.fetch_sub(1, Ordering::Relaxed);
+        }
+        claimed
+    }
+
+    /// Puts a new entry at the head of the list.
+    fn publish(&'static self) {
+        let this = ptr::from_ref(self).cast_mut();
+        let push = |head| {
+            self.next.store(head, Ordering::Relaxed);
+            Some(this)
+        };
+        let _ = ENTRIES.fetch_update(Ordering::Release, Ordering::Relaxed, push);
+    }
+}
+
+fn entries() -> impl Iterator<Item = &'static Entry> {
+    std::iter::successors(follow(&ENTRIES), |entry| follow(&entry.next))
+}
+
+fn follow(link: &AtomicPtr<Entry>) -> Option<&'static Entry> {
+    // SAFETY: links lead to entries that were leaked, and are only ever shared.
+    unsafe { link.load(Ordering::Acquire).as_ref() }
+}
