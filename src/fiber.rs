@@ -1,0 +1,245 @@
+//! One coroutine on a stack of its own: start, resume, suspend, unwind.
+//!
+//! Everything that switches stacks does it here. A [`Fiber`] carries no values;
+//! generators and tasks pass theirs beside it, and switching passes only control.
+//!
+//! ```text
+//!      resume()                                   suspend()
+//!
+//!   loop's stack     fiber's stack         loop's stack     fiber's stack
+//!   +----------+     +-----------+         +----------+     +-----------+
+//!   | run_once |     | body      |         | run_once |     | body      |
+//!   | step     |     | read      |         | step     |     | read      |
+//!   | resume --+---->| suspend   |         | resume <-+-----+ suspend   |
+//!   +----------+     | (goes on) |         | (goes on)|     | (kept)    |
+//!                    +-----------+         +----------+     +-----------+
+//! ```
+//!
+//! Fibers nest: a generator runs inside a task, on the generator's own stack. The
+//! running ones form a chain from the innermost to the thread's own stack, linked
+//! by `parent`. A task may be suspended *from within* a generator; it is then
+//! resumed right there, so each suspended fiber remembers which fiber was the
+//! innermost when it left. The fibers in between stay `Running`.
+
+#![allow(unsafe_code)]
+
+use std::any::Any;
+use std::cell::{Cell, UnsafeCell};
+use std::fmt;
+use std::panic::resume_unwind;
+use std::ptr;
+
+use corosensei::{Coroutine, CoroutineResult, Yielder};
+
+use crate::stack::{Stack, StackError, overflowed};
+
+thread_local! {
+    /// The innermost running fiber of this thread; null on the thread's own stack.
+    static CURRENT: Cell<*const Fiber> = const { Cell::new(ptr::null()) };
+}
+
+/// How often an unwinding that user code swallows is tried again.
+const UNWIND_TRIES: u16 = 64;
+
+/// The payload of a forced unwinding, by which the catchers know it.
+struct ForcedUnwind;
+
+/// Whether a caught panic is a forced unwinding and not a fault of the body.
+pub(crate) fn is_forced_unwind(payload: &(dyn Any + Send)) -> bool {
+    payload.is::<ForcedUnwind>()
+}
+
+/// Says in an overflow report whose stack it was.
+pub(crate) trait Owner {
+    /// Writes it without allocating: the writer runs in a signal handler.
+    fn describe(&self, out: &mut dyn fmt::Write) -> fmt::Result;
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// Not started: it has no stack yet.
+    Idle,
+    /// Has a stack and waits on it to be resumed.
+    Suspended,
+    /// On the chain of running fibers, or between two that are.
+    Running,
+    /// Its body has ended and the stack went back to the pool.
+    Finished,
+}
+
+/// A coroutine: a body on a stack of its own, and where it stands.
+pub(crate) struct Fiber {
+    coroutine: UnsafeCell<Option<Coroutine<(), (), (), Stack>>>,
+    /// The door back to the resumer; valid from the start of the body to its end.
+    yielder: Cell<*const Yielder<(), ()>>,
+    /// While running: the fiber that resumed this one.
+    parent: Cell<*const Fiber>,
+    /// While suspended: the innermost fiber at that moment.
+    innermost: Cell<*const Fiber>,
+    owner: Cell<Option<ptr::NonNull<dyn Owner>>>,
+    state: Cell<State>,
+    /// Counts the attempts to unwind; 0 in normal life.
+    unwinding: Cell<u16>,
+}
+
+impl Fiber {
+    pub(crate) fn new() -> Fiber {
+        Fiber {
+            coroutine: UnsafeCell::new(None),
+            yielder: Cell::new(ptr::null()),
+            parent: Cell::new(ptr::null()),
+            innermost: Cell::new(ptr::null()),
+            owner: Cell::new(None),
+            state: Cell::new(State::Idle),
+            unwinding: Cell::new(0),
+        }
+    }
+
+    /// Gives the fiber a stack and a body. The body runs at the first resume.
+    /// It must not let a panic out.
+    ///
+    /// # Safety
+    ///
+    /// From here until the fiber is finished or dropped it stays at its address,
+    /// and so does `owner`.
+    pub(crate) unsafe fn start(
+        &self,
+        stack_size: usize,
+        owner: &(dyn Owner + 'static),
+        body: impl FnOnce() + 'static,
+    ) -> Result<(), StackError> {
+        assert_eq!(self.state.get(), State::Idle, "a fiber is started once");
+        let stack = Stack::allocate(stack_size)?;
+        self.owner.set(Some(ptr::NonNull::from(owner)));
+        self.innermost.set(self);
+        let coroutine = Coroutine::with_stack(stack, move |yielder, ()| {
+            // SAFETY: `resume` has just made the fiber that it starts the current
+            // one, and keeps it borrowed while this runs.
+            unsafe { (*CURRENT.get()).yielder.set(yielder) };
+            body();
+        });
+        // SAFETY: the fiber is idle, so nobody else looks at the cell.
+        unsafe { *self.coroutine.get() = Some(coroutine) };
+        self.state.set(State::Suspended);
+        Ok(())
+    }
+
+    /// Runs the body until it suspends or ends; true if it ended.
+    ///
+    /// # Panics
+    ///
+    /// If the fiber is not suspended; the callers keep states of their own.
+    #[inline]
+    pub(crate) fn resume(&self) -> bool {
+        assert_eq!(self.state.get(), State::Suspended, "only a suspended fiber is resumed");
+        let parent = CURRENT.replace(self.innermost.get());
+        self.parent.set(parent);
+        self.state.set(State::Running);
+        // SAFETY: the state was `Suspended`, so there is a coroutine, and being
+        // `Running` now keeps every other `resume` and `drop` out of the cell.
+        let coroutine = unsafe { (*self.coroutine.get()).as_mut().unwrap_unchecked() };
+        let ended = matches!(coroutine.resume(()), CoroutineResult::Return(()));
+        CURRENT.set(parent);
+        if ended {
+            self.state.set(State::Finished);
+            // SAFETY: as above; the coroutine has ended, dropping it only gives
+            // the stack back.
+            unsafe { *self.coroutine.get() = None };
+        } else {
+            self.state.set(State::Suspended);
+        }
+        ended
+    }
+
+    /// Switches back to the resumer; returns when the fiber is resumed. It may be
+    /// called on the stack of a fiber that runs inside this one.
+    ///
+    /// # Panics
+    ///
+    /// With a payload that means unwinding, if the fiber is to be unwound.
+    ///
+    /// # Safety
+    ///
+    /// This fiber is on the chain of running fibers of this thread.
+    #[inline]
+    pub(crate) unsafe fn suspend(&self) {
+        self.raise_if_unwinding();
+        self.innermost.set(CURRENT.get());
+        // SAFETY: the fiber is running, so its body has begun and set the yielder,
+        // which lives on its stack until the body ends. The chain guarantees that
+        // switching to its resumer leaves only fibers inside this one.
+        unsafe { (*self.yielder.get()).suspend(()) };
+        self.raise_if_unwinding();
+    }
+
+    fn raise_if_unwinding(&self) {
+        let tries = self.unwinding.get();
+        if tries > 0 && tries < UNWIND_TRIES {
+            self.unwinding.set(tries + 1);
+            resume_unwind(Box::new(ForcedUnwind));
+        }
+    }
+
+    /// Whether this is the fiber whose stack is in use right now.
+    pub(crate) fn is_innermost(&self) -> bool {
+        ptr::eq(CURRENT.get(), self)
+    }
+
+    pub(crate) fn is_idle(&self) -> bool {
+        self.state.get() == State::Idle
+    }
+
+    pub(crate) fn is_suspended(&self) -> bool {
+        self.state.get() == State::Suspended
+    }
+
+    pub(crate) fn is_running(&self) -> bool {
+        self.state.get() == State::Running
+    }
+
+    /// Unwinds a suspended fiber, so that what is on its stack is dropped. False
+    /// if that cannot be: panics abort in this build, or the body swallows them.
+    pub(crate) fn unwind(&self) -> bool {
+        if cfg!(panic = "abort") {
+            return false;
+        }
+        self.unwinding.set(1);
+        while self.state.get() == State::Suspended && self.unwinding.get() < UNWIND_TRIES {
+            self.resume();
+        }
+        self.state.get() == State::Finished
+    }
+}
+
+impl Drop for Fiber {
+    fn drop(&mut self) {
+        if self.state.get() == State::Suspended && !self.unwind() {
+            tracing::error!("a coroutine cannot be unwound; its stack is leaked");
+        }
+        if let Some(coroutine) = self.coroutine.get_mut().take() {
+            // Only what cannot be unwound is still here. A leak is safe, and the
+            // stack's owner forgets it with the coroutine.
+            std::mem::forget(coroutine);
+        }
+    }
+}
+
+/// Writes whose stack has overflowed, if the fault is in the guard of a coroutine's
+/// stack. Called by the signal handler.
+pub(crate) fn report_overflow(fault: usize, out: &mut dyn fmt::Write) -> bool {
+    let current = CURRENT.get();
+    let Some(stack) = overflowed(fault).filter(|_| !current.is_null()) else { return false };
+    // SAFETY: the chain holds only fibers that are being resumed, which are alive.
+    let fiber = unsafe { &*current };
+    let size = stack.len() / 1024;
+    let written = (|| {
+        write!(out, "\nstackio: stack overflow in ")?;
+        // SAFETY: `start` was promised that the owner lives as long as the fiber.
+        let owner = fiber.owner.get().map(|owner| unsafe { &*owner.as_ptr() });
+        owner.map_or(Ok(()), |owner| owner.describe(out))?;
+        write!(out, "\n  its stack is {size} KiB; give it more with ")?;
+        write!(out, "`TaskBuilder::stack_size`, `Generator::with_stack_size`,\n  or for all ")?;
+        writeln!(out, "tasks of a loop with `Runner::builder().stack_size(..)`")
+    })();
+    written.is_ok()
+}
