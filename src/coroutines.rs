@@ -1,0 +1,193 @@
+//! The one door: how code inside a task suspends.
+//!
+//! Awaiting is a function call here. Deep inside a task, `future.wait()` looks up
+//! the current task, leaves the future with it, and switches to whoever resumed
+//! the task's coroutine. Nothing else in this crate waits.
+//!
+//! ```text
+//!   read() -> wait() -> suspend(future) ==switch==> Task::step
+//!                                                     future.add_done_callback(wakeup)
+//!                        ... later: the future is done, wakeup, step ...
+//!   read() <- wait() <- suspend(future) <==switch== Task::step
+//! ```
+//!
+//! The current task is looked up at each call and never remembered across a
+//! suspension, for a generator may be resumed by another task the next time.
+
+#![allow(unsafe_code)]
+
+use std::cell::{Cell, RefCell};
+use std::panic::Location;
+use std::rc::Rc;
+
+use crate::exceptions::{Error, ErrorKind, Result};
+use crate::fiber::Fiber;
+use crate::future_core::AnyFuture;
+use crate::futures::Future;
+
+/// How many operations that need not wait a task may do in one step before it is
+/// made to give way to the others.
+const OPERATIONS_PER_STEP: u32 = 128;
+
+/// How often a task that is being disposed of is refused to suspend before it is
+/// unwound by force.
+const DISPOSAL_REFUSALS: u16 = 100;
+
+/// The coroutine of a task: its fiber, and what passes through the door.
+pub(crate) struct Coroutine {
+    pub(crate) fiber: Fiber,
+    /// Out: the future that it waits for; none is a bare yield.
+    pub(crate) awaited: Cell<Option<Rc<dyn AnyFuture>>>,
+    /// In: the error to raise at the suspension point.
+    pub(crate) thrown: Cell<Option<Error>>,
+    pub(crate) suspended_at: Cell<Option<&'static Location<'static>>>,
+    /// Counts the suspensions refused while the loop disposes of the task.
+    refusals: Cell<u16>,
+}
+
+/// A task, as the door sees it.
+pub(crate) trait Current: AnyFuture {
+    fn coroutine(&self) -> &Coroutine;
+}
+
+thread_local! {
+    static CURRENT: RefCell<Option<Rc<dyn Current>>> = const { RefCell::new(None) };
+    static OPERATIONS: Cell<u32> = const { Cell::new(0) };
+}
+
+/// The task that runs now on this thread.
+pub(crate) fn current() -> Option<Rc<dyn Current>> {
+    CURRENT.try_with(|current| current.borrow().clone()).ok().flatten()
+}
+
+/// Makes it the current task; gives back the former one.
+pub(crate) fn replace_current(task: Option<Rc<dyn Current>>) -> Option<Rc<dyn Current>> {
+    OPERATIONS.set(OPERATIONS_PER_STEP);
+    CURRENT.with(|current| current.replace(task))
+}
+
+impl Coroutine {
+    pub(crate) fn new() -> Coroutine {
+        Coroutine {
+            fiber: Fiber::new(),
+            awaited: Cell::new(None),
+            thrown: Cell::new(None),
+            suspended_at: Cell::new(None),
+            refusals: Cell::new(0),
+        }
+    }
+
+    fn may_suspend(&self, task: &dyn Current) -> Result {
+        if !self.fiber.is_running() {
+            return Err(outside());
+        }
+        if std::thread::panicking() {
+            // The panic count belongs to the thread: switching now would make
+            // every other task believe that it panics.
+            let text = "cannot suspend while the thread is unwinding from a panic";
+            return Err(Error::text(ErrorKind::Runtime, text));
+        }
+        let refusals = self.refusals.get();
+        if task.core().scheduler.disposing.get() && refusals < DISPOSAL_REFUSALS {
+            self.refusals.set(refusals + 1);
+            return Err(Error::cancelled_with("the event loop is closing"));
+        }
+        Ok(())
+    }
+}
+
+fn outside() -> Error {
+    let text = "cannot suspend here: waiting works only inside a task, not in a callback or \
+                outside of an event loop";
+    Error::text(ErrorKind::Runtime, text)
+}
+
+/// Suspends the current task until the future is done, or, without a future, for
+/// one iteration of the loop.
+///
+/// # Errors
+///
+/// The error thrown in. Kind `Runtime` where there is nothing to suspend.
+#[track_caller]
+pub(crate) fn suspend(awaited: Option<Rc<dyn AnyFuture>>) -> Result {
+    let task = current().ok_or_else(outside)?;
+    let coroutine = task.coroutine();
+    coroutine.may_suspend(&*task)?;
+    coroutine.awaited.set(awaited);
+    coroutine.suspended_at.set(Some(Location::caller()));
+    // SAFETY: the current task's fiber is on the chain of running fibers: `step`
+    // makes a task current only while it resumes that fiber, on this thread.
+    unsafe { coroutine.fiber.suspend() };
+    coroutine.thrown.take().map_or(Ok(()), Err)
+}
+
+/// Counts an operation that did not have to wait; every so often it makes the
+/// task give way, so that a peer who is always ready starves nobody. It is called
+/// before the operation, so that a cancellation that arrives here loses nothing.
+#[track_caller]
+pub(crate) fn spend_operation() -> Result {
+    let left = OPERATIONS.get();
+    if left > 0 {
+        OPERATIONS.set(left - 1);
+        return Ok(());
+    }
+    // Outside of a task there is nobody to give way to.
+    if current().is_some() { suspend(None) } else { Ok(()) }
+}
+
+/// Gives way to everything else that is ready, for one iteration of the loop.
+///
+/// # Errors
+///
+/// Kind `Cancelled` if the task is cancelled; kind `Runtime` outside of a task.
+#[track_caller]
+pub fn yield_now() -> Result {
+    suspend(None)
+}
+
+impl<T> Future<T> {
+    /// Suspends the current task until the future is done; gives its result. It
+    /// can be asked as often as one likes. This is Python's `await future`.
+    ///
+    /// # Errors
+    ///
+    /// The exception or cancellation of the future. Kind `Cancelled` if the
+    /// waiting task is cancelled, which cancels the future as well. Kind `Runtime`
+    /// where nothing can be suspended: outside of a task, in a callback, or while
+    /// the thread is unwinding.
+    #[track_caller]
+    #[doc(alias = "await")]
+    pub fn wait(&self) -> Result<T>
+    where
+        T: Clone,
+    {
+        self.settle()?;
+        self.result()
+    }
+
+    /// The same, and moves the result out, which then need not be `Clone`. Later
+    /// readers get an error of kind `InvalidState`.
+    ///
+    /// # Errors
+    ///
+    /// As [`wait`](Future::wait).
+    #[track_caller]
+    pub fn join(self) -> Result<T> {
+        self.settle()?;
+        self.take_result()
+    }
+
+    /// Suspends until it is done, however it ends.
+    #[track_caller]
+    pub(crate) fn settle(&self) -> Result {
+        if self.done() {
+            return Ok(());
+        }
+        suspend(Some(self.erased()))?;
+        if !self.done() {
+            let text = format!("the task was resumed, but {:?} is not done", self);
+            return Err(Error::text(ErrorKind::Runtime, text));
+        }
+        Ok(())
+    }
+}

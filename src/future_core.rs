@@ -1,0 +1,347 @@
+//! The part of a future that does not know the type of its result.
+//!
+//! State, error and done callbacks live in a [`FutureCore`]; the traits are what
+//! tasks and combinators see of a future. There are several sorts of them: plain
+//! ones, tasks, gathers, shields; they differ in how they are cancelled.
+
+use std::any::Any;
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+
+use smallvec::SmallVec;
+
+use crate::context::Context;
+use crate::events::{Runnable, Scheduler, next_id};
+use crate::exceptions::{Error, ErrorKind, Result};
+use crate::instruments::{Event, FutureId, Outcome, TaskRef};
+use crate::reports::{CallbackOutput, ExceptionContext, ExceptionSource, run_callback};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum State {
+    Pending,
+    Finished,
+    Failed,
+    Cancelled,
+}
+
+/// The part of a future that does not depend on the type of its result.
+pub(crate) struct FutureCore {
+    pub(crate) scheduler: Rc<Scheduler>,
+    id: FutureId,
+    state: Cell<State>,
+    /// The exception, or the cancellation to give to whoever asks.
+    error: RefCell<Option<Error>>,
+    /// Whether `error` is a cancellation that only the first who asks is given:
+    /// the one that a task ended with. Later ones get a plain one.
+    first_reader_only: Cell<bool>,
+    /// Whether an exception was set and nobody has looked at it yet.
+    unretrieved: Cell<bool>,
+    callbacks: RefCell<SmallVec<[(CallbackId, Rc<dyn DoneCallback>); 1]>>,
+}
+
+/// Something that wants to run when a future is done.
+pub(crate) trait DoneCallback {
+    /// Puts itself into the ready queue, holding the future until it has run.
+    fn schedule(self: Rc<Self>, future: Rc<dyn AnyFuture>);
+    /// The task that it wakes, if that is what it does.
+    fn wakes(&self) -> Option<(FutureId, String)> {
+        None
+    }
+}
+
+/// A future of whatever type: what tasks wait for and what `cancel` travels along.
+pub(crate) trait AnyFuture: 'static {
+    fn core(&self) -> &FutureCore;
+
+    /// `cancel`, as this sort of future does it.
+    fn cancel_any(self: Rc<Self>, message: Option<&str>) -> bool;
+
+    /// The `Future<T>` inside a box.
+    fn typed(self: Rc<Self>) -> Box<dyn Any>;
+
+    /// What a task has beside a future.
+    fn extension(&self) -> Option<&dyn Any> {
+        None
+    }
+
+    /// What it is, for people: `future #7`, `task Task-2`.
+    fn label(&self) -> String {
+        format!("future {}", self.core().id())
+    }
+}
+
+/// A future with a place for a `T`.
+pub(crate) trait Promise<T>: AnyFuture {
+    fn slot(&self) -> &Slot<T>;
+}
+
+/// The place where a result is kept.
+pub(crate) struct Slot<T>(RefCell<Option<T>>);
+
+impl<T> Slot<T> {
+    pub(crate) fn empty() -> Slot<T> {
+        Slot(RefCell::new(None))
+    }
+
+    pub(crate) fn put(&self, value: T) {
+        let former = self.0.replace(Some(value));
+        drop(former);
+    }
+
+    pub(crate) fn take(&self) -> Option<T> {
+        // A `Clone` of the value may be under way further up the stack.
+        self.0.try_borrow_mut().ok()?.take()
+    }
+
+    pub(crate) fn get(&self) -> Option<T>
+    where
+        T: Clone,
+    {
+        self.0.borrow().clone()
+    }
+}
+
+impl FutureCore {
+    pub(crate) fn new(scheduler: Rc<Scheduler>) -> FutureCore {
+        FutureCore {
+            scheduler,
+            id: next_id(),
+            state: Cell::new(State::Pending),
+            error: RefCell::new(None),
+            first_reader_only: Cell::new(false),
+            unretrieved: Cell::new(false),
+            callbacks: RefCell::new(SmallVec::new()),
+        }
+    }
+
+    pub(crate) fn id(&self) -> FutureId {
+        self.id
+    }
+
+    pub(crate) fn state(&self) -> State {
+        self.state.get()
+    }
+
+    #[inline]
+    pub(crate) fn is_done(&self) -> bool {
+        self.state.get() != State::Pending
+    }
+
+    pub(crate) fn is_cancelled(&self) -> bool {
+        self.state.get() == State::Cancelled
+    }
+
+    /// The error that reading the outcome gives; none for a result.
+    ///
+    /// A cancellation that belongs to the first reader is gone after this.
+    pub(crate) fn take_error(&self) -> Option<Error> {
+        match self.state.get() {
+            State::Finished => None,
+            State::Pending => Some(Error::text(ErrorKind::InvalidState, "Result is not ready.")),
+            State::Failed => {
+                self.unretrieved.set(false);
+                self.error.borrow().clone()
+            }
+            State::Cancelled if self.first_reader_only.get() => {
+                Some(self.error.take().unwrap_or_else(Error::cancelled))
+            }
+            State::Cancelled => Some(self.error.borrow().clone().unwrap_or_else(Error::cancelled)),
+        }
+    }
+
+    /// The exception, marked as retrieved.
+    ///
+    /// # Errors
+    ///
+    /// The cancellation, if it was cancelled; `InvalidState` if it is pending.
+    pub(crate) fn exception(&self) -> Result<Option<Error>> {
+        match self.state.get() {
+            State::Finished => Ok(None),
+            State::Failed => Ok(self.take_error()),
+            _ => Err(self.take_error().unwrap_or_else(Error::cancelled)),
+        }
+    }
+
+    /// The message it was cancelled with, as far as everybody may see it.
+    pub(crate) fn cancel_message(&self) -> Option<String> {
+        if self.first_reader_only.get() {
+            return None;
+        }
+        self.error.borrow().as_ref().and_then(|error| error.message().map(str::to_owned))
+    }
+
+    pub(crate) fn mark_retrieved(&self) {
+        self.unretrieved.set(false);
+    }
+
+    pub(crate) fn check_pending(&self) -> Result {
+        if self.is_done() {
+            let text = format!("future {} is already done: {:?}", self.id, self.state.get());
+            return Err(Error::text(ErrorKind::InvalidState, text));
+        }
+        Ok(())
+    }
+
+    /// Becomes finished; the value has been put into its slot.
+    pub(crate) fn finish(&self, this: Rc<dyn AnyFuture>) {
+        self.complete(this, State::Finished, None);
+    }
+
+    pub(crate) fn fail(&self, this: Rc<dyn AnyFuture>, error: Error) {
+        let error = if error.kind() == ErrorKind::StopIteration {
+            let text = "StopIteration interacts badly with generators and cannot be raised into \
+                        a Future";
+            Error::text(ErrorKind::Runtime, text)
+        } else {
+            error
+        };
+        self.unretrieved.set(true);
+        self.complete(this, State::Failed, Some(error));
+    }
+
+    /// Becomes cancelled; false if it is done already.
+    pub(crate) fn cancel(&self, this: Rc<dyn AnyFuture>, message: Option<&str>) -> bool {
+        self.unretrieved.set(false);
+        if self.is_done() {
+            return false;
+        }
+        let error = message.map(Error::cancelled_with);
+        self.complete(this, State::Cancelled, error);
+        true
+    }
+
+    /// Becomes cancelled by an error that the first reader is to be given.
+    pub(crate) fn cancel_for_first_reader(&self, this: Rc<dyn AnyFuture>, error: Error) {
+        self.first_reader_only.set(true);
+        self.complete(this, State::Cancelled, Some(error));
+    }
+
+    fn complete(&self, this: Rc<dyn AnyFuture>, state: State, error: Option<Error>) {
+        *self.error.borrow_mut() = error;
+        self.state.set(state);
+        if self.scheduler.is_watched() {
+            let outcome = match state {
+                State::Failed => Outcome::Exception,
+                State::Cancelled => Outcome::Cancelled,
+                State::Pending | State::Finished => Outcome::Result,
+            };
+            self.scheduler.emit(&Event::FutureDone { future: self.id, outcome });
+        }
+        let callbacks = std::mem::take(&mut *self.callbacks.borrow_mut());
+        for (_, callback) in callbacks {
+            callback.schedule(this.clone());
+        }
+    }
+
+    /// Adds a callback; if the future is done already, it is scheduled at once.
+    pub(crate) fn add_callback(
+        &self,
+        this: impl FnOnce() -> Rc<dyn AnyFuture>,
+        id: CallbackId,
+        callback: Rc<dyn DoneCallback>,
+    ) {
+        if self.scheduler.is_watched() {
+            let wakes = callback.wakes();
+            let wakes = wakes.as_ref().map(|(id, name)| TaskRef { id: *id, name });
+            self.scheduler.emit(&Event::AddDoneCallback { future: self.id, wakes });
+        }
+        if self.is_done() {
+            callback.schedule(this());
+        } else {
+            self.callbacks.borrow_mut().push((id, callback));
+        }
+    }
+
+    pub(crate) fn remove_callback(&self, id: CallbackId) -> usize {
+        let mut removed: SmallVec<[_; 1]> = SmallVec::new();
+        {
+            let mut callbacks = self.callbacks.borrow_mut();
+            // Callbacks are dropped outside of the borrow: closures own user data.
+            let (gone, kept) = std::mem::take(&mut *callbacks)
+                .into_iter()
+                .partition::<SmallVec<[_; 1]>, _>(|(other, _)| *other == id);
+            *callbacks = kept;
+            removed.extend(gone);
+        }
+        removed.len()
+    }
+}
+
+impl Drop for FutureCore {
+    fn drop(&mut self) {
+        if self.unretrieved.get() {
+            self.scheduler.reports().report(&ExceptionContext {
+                source: ExceptionSource::NeverRetrieved,
+                message: format!("the exception of future {} was never retrieved", self.id),
+                exception: self.error.take(),
+                task: None,
+            });
+        }
+    }
+}
+
+/// Names a done callback, so that it can be removed again. Adding several
+/// callbacks under one id is like adding one Python function several times.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct CallbackId(u64);
+
+impl CallbackId {
+    /// The id of nothing that can be removed.
+    pub(crate) const NONE: CallbackId = CallbackId(0);
+
+    /// The id of a task's wakeup: each task is one function.
+    pub(crate) fn of(task: FutureId) -> CallbackId {
+        CallbackId(task.get())
+    }
+
+    /// A new id, different from all others of this thread.
+    #[expect(clippy::new_without_default, reason = "two new ids are never equal")]
+    pub fn new() -> CallbackId {
+        CallbackId(next_id().get())
+    }
+}
+
+/// A done callback that is a function.
+pub(crate) struct Function<F> {
+    /// Held from completion until the callback has run.
+    future: Cell<Option<Rc<dyn AnyFuture>>>,
+    context: Cell<Context>,
+    function: Cell<Option<F>>,
+}
+
+impl<F> Function<F> {
+    pub(crate) fn new(function: F) -> Rc<Function<F>> {
+        let context = Cell::new(Context::copy());
+        Rc::new(Function { future: Cell::new(None), context, function: Cell::new(Some(function)) })
+    }
+}
+
+impl<F, R> DoneCallback for Function<F>
+where
+    F: FnOnce(&Rc<dyn AnyFuture>) -> R + 'static,
+    R: CallbackOutput,
+{
+    fn schedule(self: Rc<Self>, future: Rc<dyn AnyFuture>) {
+        let scheduler = future.core().scheduler.clone();
+        self.future.set(Some(future));
+        if scheduler.is_watched() {
+            scheduler.emit(&Event::CallSoon { task: None });
+        }
+        scheduler.push(self);
+    }
+}
+
+impl<F, R> Runnable for Function<F>
+where
+    F: FnOnce(&Rc<dyn AnyFuture>) -> R + 'static,
+    R: CallbackOutput,
+{
+    fn run(self: Rc<Self>) {
+        let (Some(future), Some(function)) = (self.future.take(), self.function.take()) else {
+            return;
+        };
+        Context::swap(&self.context);
+        run_callback(future.core().scheduler.reports(), || function(&future));
+        Context::swap(&self.context);
+    }
+}

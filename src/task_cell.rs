@@ -1,0 +1,121 @@
+//! A task with its types: the body that runs, the result that it gives.
+
+#![allow(unsafe_code)]
+
+use std::any::Any;
+use std::cell::Cell;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
+
+use crate::coroutines::{Coroutine, Current};
+use crate::events::Runnable;
+use crate::exceptions::{Error, Result};
+use crate::fiber::is_forced_unwind;
+use crate::future_core::{AnyFuture, DoneCallback, FutureCore, Promise, Slot};
+use crate::futures::Future;
+use crate::instruments::FutureId;
+use crate::steps::{push, run_pending};
+use crate::task_core::{Pending, TaskCore, TaskObject, cancel};
+
+/// A task: a future, and the coroutine that gives its result.
+pub(crate) struct TaskCell<T, F> {
+    core: FutureCore,
+    slot: Slot<T>,
+    task: TaskCore,
+    body: Cell<Option<F>>,
+}
+
+impl<T, F> TaskCell<T, F> {
+    pub(crate) fn new(core: FutureCore, task: TaskCore, body: F) -> TaskCell<T, F> {
+        TaskCell { core, slot: Slot::empty(), task, body: Cell::new(Some(body)) }
+    }
+}
+
+impl<T: 'static, F: FnOnce() -> Result<T> + 'static> AnyFuture for TaskCell<T, F> {
+    fn core(&self) -> &FutureCore {
+        &self.core
+    }
+
+    fn cancel_any(self: Rc<Self>, message: Option<&str>) -> bool {
+        cancel(self, message)
+    }
+
+    fn typed(self: Rc<Self>) -> Box<dyn Any> {
+        Box::new(Future(self as Rc<dyn Promise<T>>))
+    }
+
+    fn extension(&self) -> Option<&dyn Any> {
+        Some(&self.task)
+    }
+
+    fn label(&self) -> String {
+        format!("task {}", self.task.title())
+    }
+}
+
+impl<T: 'static, F: FnOnce() -> Result<T> + 'static> Promise<T> for TaskCell<T, F> {
+    fn slot(&self) -> &Slot<T> {
+        &self.slot
+    }
+}
+
+impl<T: 'static, F: FnOnce() -> Result<T> + 'static> Current for TaskCell<T, F> {
+    fn coroutine(&self) -> &Coroutine {
+        &self.task.coroutine
+    }
+}
+
+impl<T: 'static, F: FnOnce() -> Result<T> + 'static> Runnable for TaskCell<T, F> {
+    fn run(self: Rc<Self>) {
+        run_pending(self);
+    }
+}
+
+impl<T: 'static, F: FnOnce() -> Result<T> + 'static> DoneCallback for TaskCell<T, F> {
+    fn schedule(self: Rc<Self>, future: Rc<dyn AnyFuture>) {
+        push(self, Pending::Wakeup(future));
+    }
+
+    fn wakes(&self) -> Option<(FutureId, String)> {
+        Some((self.core.id(), self.task.title()))
+    }
+}
+
+impl<T: 'static, F: FnOnce() -> Result<T> + 'static> TaskObject for TaskCell<T, F> {
+    fn task(&self) -> &TaskCore {
+        &self.task
+    }
+
+    fn start(self: Rc<Self>) -> Result {
+        let cell = self.clone();
+        let entry = move || {
+            let Some(body) = cell.body.take() else { return };
+            let ended = match catch_unwind(AssertUnwindSafe(body)) {
+                Ok(Ok(value)) => {
+                    cell.slot.put(value);
+                    Ok(())
+                }
+                Ok(Err(error)) => Err(error),
+                Err(panic) if is_forced_unwind(&*panic) => {
+                    Err(Error::cancelled_with("the event loop has closed"))
+                }
+                Err(panic) => {
+                    Err(Error::panic(&format!("the task `{}`", cell.task.title()), panic))
+                }
+            };
+            cell.task.ended.set(Some(ended));
+        };
+        // SAFETY: the cell is in an `Rc` that `entry` holds until the body has
+        // ended, so neither the fiber nor its owner moves before.
+        unsafe { self.task.coroutine.fiber.start(self.task.stack_size, &self.task, entry) }?;
+        Ok(())
+    }
+
+    fn drop_body(&self) {
+        drop(self.body.take());
+    }
+
+    fn drop_result(&self) {
+        drop(self.slot.take());
+    }
+}

@@ -1,0 +1,363 @@
+//! [`Task`]: a future whose result a coroutine gives.
+
+use std::borrow::Borrow;
+use std::fmt;
+use std::ops::Deref;
+use std::panic::Location;
+use std::rc::Rc;
+
+use crate::coroutines::current;
+use crate::events::Scheduler;
+use crate::exceptions::{Error, ErrorKind, Result};
+use crate::future_core::{AnyFuture, FutureCore};
+use crate::futures::Future;
+use crate::instruments::{Event, FutureId, TaskRef};
+use crate::steps::{schedule_first_step, step_eagerly};
+use crate::task_cell::TaskCell;
+use crate::task_core::{Name, TaskCore, TaskObject, register, task_core, unfinished};
+
+/// A coroutine that the loop runs (`asyncio.Task`): it is also the future of the
+/// coroutine's result.
+///
+/// A handle, cheap to clone. Dropping it does not end the task: the loop owns a
+/// task until it has ended.
+pub struct Task<T: 'static>(Future<T>);
+
+/// Starts a task that runs `body`, on the loop that is running
+/// (`asyncio.create_task`). It takes its first step in the loop's next iteration.
+///
+/// A body that never returns needs its type said, `-> stackio::Result`, which is
+/// easiest in a named function.
+///
+/// ```
+/// use stackio::{millis, sleep, spawn};
+///
+/// stackio::run(|| {
+///     let a = spawn(|| { sleep(millis(1))?; Ok(1) });
+///     let b = spawn(|| { sleep(millis(1))?; Ok(2) });
+///     assert_eq!(a.join()? + b.join()?, 3);
+///     Ok(())
+/// })?;
+/// # Ok::<(), stackio::Error>(())
+/// ```
+///
+/// # Panics
+///
+/// If no loop is running on this thread.
+#[track_caller]
+#[doc(alias = "create_task")]
+pub fn spawn<T: 'static>(body: impl FnOnce() -> Result<T> + 'static) -> Task<T> {
+    TaskBuilder::new().spawn(body)
+}
+
+/// How a task is made, where `spawn` is not enough.
+///
+/// ```
+/// use stackio::TaskBuilder;
+///
+/// stackio::run(|| {
+///     let task = TaskBuilder::new().name("parser").stack_size(512 * 1024).spawn(|| Ok(7));
+///     assert_eq!(task.name(), "parser");
+///     assert_eq!(task.join()?, 7);
+///     Ok(())
+/// })?;
+/// # Ok::<(), stackio::Error>(())
+/// ```
+#[derive(Clone, Debug, Default)]
+#[must_use = "it makes a task only by `spawn`"]
+pub struct TaskBuilder {
+    name: Option<Rc<str>>,
+    stack_size: Option<usize>,
+    eager: Option<bool>,
+}
+
+impl TaskBuilder {
+    /// A task as `spawn` makes it.
+    pub fn new() -> TaskBuilder {
+        TaskBuilder::default()
+    }
+
+    /// Gives it a name; without one it is called `Task-1`, `Task-2` and so on.
+    pub fn name(mut self, name: impl AsRef<str>) -> TaskBuilder {
+        self.name = Some(name.as_ref().into());
+        self
+    }
+
+    /// Gives it a stack of at least that many bytes. They are virtual: memory is
+    /// taken only for pages that are touched.
+    pub fn stack_size(mut self, bytes: usize) -> TaskBuilder {
+        self.stack_size = Some(bytes);
+        self
+    }
+
+    /// Whether it takes its first step at once, inside `spawn`
+    /// (`asyncio.eager_task_factory`); by default as the loop is set.
+    pub fn eager(mut self, eager: bool) -> TaskBuilder {
+        self.eager = Some(eager);
+        self
+    }
+
+    /// Makes the task on the loop that is running.
+    ///
+    /// # Panics
+    ///
+    /// If no loop is running on this thread.
+    #[track_caller]
+    pub fn spawn<T: 'static>(self, body: impl FnOnce() -> Result<T> + 'static) -> Task<T> {
+        match Scheduler::running() {
+            Ok(scheduler) => self.spawn_on(scheduler, body),
+            Err(error) => panic!("spawn: {error}"),
+        }
+    }
+
+    #[track_caller]
+    pub(crate) fn spawn_on<T, F>(self, scheduler: Rc<Scheduler>, body: F) -> Task<T>
+    where
+        T: 'static,
+        F: FnOnce() -> Result<T> + 'static,
+    {
+        let name = match self.name {
+            Some(name) => Name::Text(name),
+            None => Name::Number(scheduler.next_task_number()),
+        };
+        let stack_size = self.stack_size.unwrap_or(scheduler.stack_size);
+        let core = TaskCore::new(name, stack_size, Location::caller());
+        assert!(!scheduler.is_closed(), "spawn: the event loop is closed");
+        let eager = self.eager.unwrap_or(scheduler.eager.get()) && scheduler.iterating.get();
+        let cell = Rc::new(TaskCell::new(FutureCore::new(scheduler), core, body));
+        launch(cell.clone(), eager);
+        Task(Future(cell))
+    }
+}
+
+fn launch(task: Rc<dyn TaskObject>, eager: bool) {
+    register(task.clone());
+    let scheduler = &task.core().scheduler;
+    if scheduler.is_watched() {
+        let (name, at) = (task.task().title(), task.task().spawned_at);
+        let seen = TaskRef { id: task.core().id(), name: &name };
+        scheduler.emit(&Event::TaskCreated { task: seen, at });
+    }
+    if eager {
+        step_eagerly(task);
+    } else {
+        schedule_first_step(task);
+    }
+}
+
+impl<T: 'static> Task<T> {
+    fn task(&self) -> Option<&TaskCore> {
+        task_core(&*self.0.0)
+    }
+
+    /// The future that it is.
+    pub fn future(&self) -> Future<T> {
+        self.0.clone()
+    }
+
+    /// Suspends until the task has ended; moves its result out. Later readers get
+    /// an error of kind `InvalidState`.
+    ///
+    /// # Errors
+    ///
+    /// As [`Future::wait`].
+    #[track_caller]
+    pub fn join(self) -> Result<T> {
+        self.0.join()
+    }
+
+    /// The same task without the type of its result.
+    pub fn erase(&self) -> AnyTask {
+        AnyTask(self.0.erased())
+    }
+
+    /// Its name.
+    pub fn name(&self) -> String {
+        self.task().map(TaskCore::title).unwrap_or_default()
+    }
+
+    /// Gives it another name.
+    pub fn set_name(&self, name: impl AsRef<str>) {
+        self.erase().set_name(name);
+    }
+
+    /// How many requests to cancel it have not been taken back.
+    pub fn cancelling(&self) -> u32 {
+        self.erase().cancelling()
+    }
+
+    /// Takes a request to cancel back; how many are left. Once none is left, a
+    /// cancellation that has not been delivered yet is dropped.
+    pub fn uncancel(&self) -> u32 {
+        self.erase().uncancel()
+    }
+}
+
+impl<T> Clone for Task<T> {
+    fn clone(&self) -> Task<T> {
+        Task(self.0.clone())
+    }
+}
+
+impl<T> Deref for Task<T> {
+    type Target = Future<T>;
+
+    fn deref(&self) -> &Future<T> {
+        &self.0
+    }
+}
+
+impl<T> Borrow<Future<T>> for Task<T> {
+    fn borrow(&self) -> &Future<T> {
+        &self.0
+    }
+}
+
+impl<T> fmt::Debug for Task<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.0, f)
+    }
+}
+
+impl<T: 'static> Future<T> {
+    /// The task that this future is, if it is one.
+    pub fn as_task(&self) -> Option<Task<T>> {
+        task_core(&*self.0).map(|_| Task(self.clone()))
+    }
+}
+
+/// A task of whatever type: what [`current_task`] and [`all_tasks`] give.
+#[derive(Clone)]
+pub struct AnyTask(pub(crate) Rc<dyn AnyFuture>);
+
+impl AnyTask {
+    fn task(&self) -> Option<&TaskCore> {
+        task_core(&*self.0)
+    }
+
+    /// Its number.
+    pub fn id(&self) -> FutureId {
+        self.0.core().id()
+    }
+
+    /// Its name.
+    pub fn name(&self) -> String {
+        self.task().map(TaskCore::title).unwrap_or_default()
+    }
+
+    /// Gives it another name.
+    pub fn set_name(&self, name: impl AsRef<str>) {
+        if let Some(task) = self.task() {
+            *task.name.borrow_mut() = Name::Text(name.as_ref().into());
+        }
+    }
+
+    /// Whether it has ended.
+    pub fn done(&self) -> bool {
+        self.0.core().is_done()
+    }
+
+    /// Whether it ended by cancellation.
+    pub fn cancelled(&self) -> bool {
+        self.0.core().is_cancelled()
+    }
+
+    /// Asks it to end: at its suspension point it gets an error of kind
+    /// `Cancelled`. False if it has ended already.
+    pub fn cancel(&self) -> bool {
+        self.0.clone().cancel_any(None)
+    }
+
+    /// The same, with a message.
+    pub fn cancel_with(&self, message: impl AsRef<str>) -> bool {
+        self.0.clone().cancel_any(Some(message.as_ref()))
+    }
+
+    /// How many requests to cancel it have not been taken back.
+    pub fn cancelling(&self) -> u32 {
+        self.task().map_or(0, |task| task.cancel_requests.get())
+    }
+
+    /// Takes a request to cancel back; how many are left. Once none is left, a
+    /// cancellation that has not been delivered yet is dropped.
+    pub fn uncancel(&self) -> u32 {
+        let Some(task) = self.task() else { return 0 };
+        let requests = task.cancel_requests.get();
+        if requests > 0 {
+            task.cancel_requests.set(requests - 1);
+            if requests == 1 {
+                task.must_cancel.set(false);
+            }
+        }
+        task.cancel_requests.get()
+    }
+
+    /// Its exception, `None` if it has a result.
+    ///
+    /// # Errors
+    ///
+    /// The cancellation if it was cancelled; kind `InvalidState` if it is not done.
+    pub fn exception(&self) -> Result<Option<Error>> {
+        self.0.core().exception()
+    }
+
+    /// Where it was spawned.
+    pub fn spawned_at(&self) -> Option<&'static Location<'static>> {
+        self.task().map(|task| task.spawned_at)
+    }
+
+    /// The place in the source at which it last suspended itself.
+    pub fn suspended_at(&self) -> Option<&'static Location<'static>> {
+        self.task().and_then(|task| task.coroutine.suspended_at.get())
+    }
+
+    /// The task with its type back, if its results are of type `T`.
+    pub fn downcast<T: 'static>(&self) -> Option<Task<T>> {
+        let future = self.0.clone().typed().downcast::<Future<T>>().ok()?;
+        Some(Task(*future))
+    }
+}
+
+impl PartialEq for AnyTask {
+    fn eq(&self, other: &AnyTask) -> bool {
+        self.id() == other.id()
+    }
+}
+
+impl Eq for AnyTask {}
+
+impl fmt::Debug for AnyTask {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "<{} {:?}>", self.0.label(), self.0.core().state())
+    }
+}
+
+/// The task that is running now, `None` in a callback and outside of a loop.
+pub fn current_task() -> Option<AnyTask> {
+    current().map(|task| AnyTask(task))
+}
+
+/// The unfinished tasks of the loop that is running, in the order of their
+/// creation; none if no loop is.
+pub fn all_tasks() -> Vec<AnyTask> {
+    Scheduler::try_running().map(|scheduler| tasks_of(&scheduler)).unwrap_or_default()
+}
+
+/// The unfinished tasks of a loop, in the order of their creation.
+pub(crate) fn tasks_of(scheduler: &Rc<Scheduler>) -> Vec<AnyTask> {
+    unfinished(scheduler).into_iter().map(|task| AnyTask(task)).collect()
+}
+
+/// The error that says who waits for whom, when nobody can ever go on.
+pub(crate) fn deadlock(scheduler: &Rc<Scheduler>) -> Error {
+    let mut text = String::from("deadlock: nothing is ready and no timer is set");
+    for task in unfinished(scheduler) {
+        let task = task.task();
+        let waits = task.waits_for().map_or_else(|| "nothing".to_owned(), |f| f.label());
+        text += &format!("; {} waits for {waits}", task.title());
+        if let Some(place) = task.coroutine.suspended_at.get() {
+            text += &format!(" at {place}");
+        }
+    }
+    Error::text(ErrorKind::Deadlock, text)
+}
