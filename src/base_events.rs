@@ -1,0 +1,297 @@
+//! [`EventLoop`]: one iteration after another.
+//!
+//! ```text
+//!   run_once:  1  timeout: 0 if something is ready, else until the first timer
+//!              2  select: descriptors that are ready complete futures,
+//!                 and completing a future puts its callbacks into the queue
+//!              3  timers that are due go into the queue
+//!              4  what was in the queue at this moment runs, in order;
+//!                 what it adds waits for the next iteration
+//! ```
+//!
+//! With work in the queue, steps 1 to 3 may be left out for a few iterations:
+//! asking the system costs more than a task's step. A budget of handles and of
+//! time bounds how long I/O and timers can wait for that.
+//!
+//! Under a virtual clock the loop jumps to the first timer when nothing is ready
+//! and nothing real is outstanding; with no timer left it is a deadlock.
+
+use std::any::Any;
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::clock::Clock;
+use crate::events::Scheduler;
+use crate::exceptions::{Error, ErrorKind, Result};
+use crate::fiber::report_overflow;
+use crate::future_core::{AnyFuture, CallbackId, Function};
+use crate::remote::Remote;
+use crate::selectors::Driver;
+use crate::stack::release_cold;
+use crate::sys::coarse::coarse_millis;
+use crate::sys::overflow;
+use crate::tasks::deadlock;
+
+/// How many stacks are released at a time before the loop blocks.
+const RELEASE_BATCH: usize = 64;
+
+/// How many milliseconds the selector may go unasked while work is ready.
+const SELECT_INTERVAL_MS: u64 = 8;
+
+/// What a loop is made with.
+pub(crate) struct Options {
+    pub(crate) clock: Clock,
+    pub(crate) stack_size: usize,
+    pub(crate) select_budget: u32,
+    pub(crate) eager: bool,
+}
+
+/// The event loop: what runs tasks, callbacks and timers, and asks the system
+/// which sockets are ready.
+///
+/// A handle; clones are the same loop. Most programs need only [`run`](crate::run).
+#[derive(Clone)]
+pub struct EventLoop(pub(crate) Rc<Inner>);
+
+pub(crate) struct Inner {
+    pub(crate) scheduler: Rc<Scheduler>,
+    pub(crate) driver: Rc<Driver>,
+    pub(crate) remote: Arc<Remote>,
+    select_budget: u32,
+    /// Handles run since the selector was asked, and when that was.
+    unasked: Cell<(u32, u64)>,
+    pub(crate) stopping: Cell<bool>,
+    pub(crate) running: Cell<bool>,
+    /// An error that ends the run at once.
+    interrupt: RefCell<Option<Error>>,
+    /// What the loop waits for that is neither timer nor descriptor.
+    outstanding: Rc<Cell<usize>>,
+    services: RefCell<Vec<Rc<dyn Any>>>,
+}
+
+thread_local! {
+    static RUNNING: RefCell<Option<EventLoop>> = const { RefCell::new(None) };
+}
+
+/// The loop that is running on this thread.
+///
+/// # Errors
+///
+/// Kind `Runtime` if none is.
+pub fn get_running_loop() -> Result<EventLoop> {
+    let running = RUNNING.with(|running| running.borrow().clone());
+    running.ok_or_else(|| {
+        Error::text(ErrorKind::Runtime, "no running event loop: start one with `stackio::run`")
+    })
+}
+
+/// Makes a loop the running one of the thread as long as it lives.
+pub(crate) struct Entered(Rc<Inner>);
+
+impl Drop for Entered {
+    fn drop(&mut self) {
+        drop(Scheduler::replace_running(None));
+        drop(RUNNING.with(RefCell::take));
+        self.0.running.set(false);
+    }
+}
+
+impl EventLoop {
+    pub(crate) fn with_options(options: Options) -> Result<EventLoop> {
+        overflow::install(report_overflow);
+        let scheduler = Rc::new(Scheduler::new(options.clock, options.stack_size));
+        scheduler.eager.set(options.eager);
+        let driver = Rc::new(Driver::new(scheduler.clone())?);
+        let remote = Remote::new(driver.waker());
+        Ok(EventLoop(Rc::new(Inner {
+            scheduler,
+            driver,
+            remote: Arc::new(remote),
+            select_budget: options.select_budget.max(1),
+            unasked: Cell::new((0, 0)),
+            stopping: Cell::new(false),
+            running: Cell::new(false),
+            interrupt: RefCell::new(None),
+            outstanding: Rc::new(Cell::new(0)),
+            services: RefCell::new(Vec::new()),
+        })))
+    }
+
+    pub(crate) fn scheduler(&self) -> &Rc<Scheduler> {
+        &self.0.scheduler
+    }
+
+    pub(crate) fn driver(&self) -> &Rc<Driver> {
+        &self.0.driver
+    }
+
+    /// The loop's own object of that type, made at first use: what higher floors
+    /// keep for each loop.
+    pub(crate) fn service<S: 'static>(&self, make: impl FnOnce() -> S) -> Rc<S> {
+        if let Some(service) = self.find_service() {
+            return service;
+        }
+        let service = Rc::new(make());
+        self.0.services.borrow_mut().push(service.clone());
+        service
+    }
+
+    pub(crate) fn find_service<S: 'static>(&self) -> Option<Rc<S>> {
+        let services = self.0.services.borrow();
+        services.iter().find_map(|service| service.clone().downcast().ok())
+    }
+
+    /// Counts something outside of the loop that will wake it, until it is dropped.
+    pub(crate) fn outstanding(&self) -> Outstanding {
+        self.0.outstanding.set(self.0.outstanding.get() + 1);
+        Outstanding(self.0.outstanding.clone())
+    }
+
+    // -- running -----------------------------------------------------------------------
+
+    /// Makes it the running loop of this thread.
+    pub(crate) fn enter(&self) -> Result<Entered> {
+        if self.is_closed() {
+            return Err(Error::text(ErrorKind::Runtime, "the event loop is closed"));
+        }
+        if self.is_running() || Scheduler::try_running().is_some() {
+            let text = "an event loop is running on this thread already; inside a task, call \
+                        things directly or `spawn` them";
+            return Err(Error::text(ErrorKind::Runtime, text));
+        }
+        Scheduler::replace_running(Some(self.scheduler().clone()));
+        RUNNING.with(|running| running.replace(Some(self.clone())));
+        self.0.running.set(true);
+        Ok(Entered(self.0.clone()))
+    }
+
+    /// Runs until [`stop`](EventLoop::stop) is called.
+    ///
+    /// # Errors
+    ///
+    /// Kind `Deadlock` under a virtual clock, kind `Runtime` if a loop is running
+    /// on this thread already or this one is closed, and errors of the selector.
+    pub fn run_forever(&self) -> Result {
+        let _entered = self.enter()?;
+        self.iterate()
+    }
+
+    /// Iterates until stopped; the loop has been entered.
+    pub(crate) fn iterate(&self) -> Result {
+        self.scheduler().iterating.set(true);
+        let ended = loop {
+            if let Err(error) = self.run_once() {
+                break Err(error);
+            }
+            if let Some(interrupt) = self.0.interrupt.take() {
+                break Err(interrupt);
+            }
+            if self.0.stopping.replace(false) {
+                break Ok(());
+            }
+        };
+        self.scheduler().iterating.set(false);
+        ended
+    }
+
+    /// Iterates until the future is done; the loop has been entered.
+    pub(crate) fn iterate_until(&self, future: &Rc<dyn AnyFuture>) -> Result {
+        let stop = self.clone();
+        let id = CallbackId::new();
+        let callback = Function::new(move |_: &Rc<dyn AnyFuture>| stop.stop());
+        future.core().add_callback(|| future.clone(), id, callback);
+        let ended = self.iterate();
+        future.core().remove_callback(id);
+        ended?;
+        if future.core().is_done() {
+            return Ok(());
+        }
+        Err(Error::text(ErrorKind::Runtime, "the event loop stopped before the future was done"))
+    }
+
+    /// Has the loop stop at the end of the iteration.
+    pub fn stop(&self) {
+        self.0.stopping.set(true);
+    }
+
+    /// Has the run end with an error, at the end of the iteration.
+    pub(crate) fn interrupt(&self, error: Error) {
+        *self.0.interrupt.borrow_mut() = Some(error);
+    }
+
+    fn run_once(&self) -> Result {
+        let inner = &*self.0;
+        let scheduler = &*inner.scheduler;
+        let ready = scheduler.ready_len();
+        if ready == 0 || self.must_ask(ready) {
+            self.ask(ready)?;
+        } else if matches!(scheduler.clock(), Clock::Virtual(_)) {
+            scheduler.push_due_timers(scheduler.now());
+        }
+        for _ in 0..scheduler.ready_len() {
+            match scheduler.pop_ready() {
+                Some(runnable) => runnable.run(),
+                None => break,
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether the selector has gone unasked for long enough.
+    fn must_ask(&self, ready: usize) -> bool {
+        let (handles, asked_at) = self.0.unasked.get();
+        let handles = handles.saturating_add(u32::try_from(ready).unwrap_or(u32::MAX));
+        self.0.unasked.set((handles, asked_at));
+        handles > self.0.select_budget || coarse_millis() > asked_at + SELECT_INTERVAL_MS
+    }
+
+    /// Asks the selector, and moves what became ready into the queue.
+    fn ask(&self, ready: usize) -> Result {
+        let inner = &*self.0;
+        let idle = ready == 0 && !inner.stopping.get();
+        let timeout = if idle { self.idle_timeout()? } else { Some(Duration::ZERO) };
+        inner.driver.select(timeout)?;
+        inner.remote.drain(&inner.scheduler);
+        inner.scheduler.push_due_timers(inner.scheduler.now());
+        inner.unasked.set((0, coarse_millis()));
+        Ok(())
+    }
+
+    /// How long the selector may block when nothing is ready. Under a virtual
+    /// clock this is where time passes.
+    fn idle_timeout(&self) -> Result<Option<Duration>> {
+        if release_cold(RELEASE_BATCH) {
+            return Ok(Some(Duration::ZERO));
+        }
+        let inner = &*self.0;
+        let first = inner.scheduler.earliest_timer();
+        let Clock::Virtual(clock) = inner.scheduler.clock() else {
+            return Ok(first.map(|when| when - inner.scheduler.now()));
+        };
+        if inner.outstanding.get() > 0 || inner.driver.is_awaited() {
+            let due = first.is_some_and(|when| when <= clock.now());
+            return Ok(due.then_some(Duration::ZERO));
+        }
+        if inner.remote.has_work() {
+            return Ok(Some(Duration::ZERO));
+        }
+        match first {
+            Some(when) => {
+                clock.advance_to(when);
+                Ok(Some(Duration::ZERO))
+            }
+            None => Err(deadlock(&inner.scheduler)),
+        }
+    }
+}
+
+/// One thing that the loop waits for.
+pub(crate) struct Outstanding(Rc<Cell<usize>>);
+
+impl Drop for Outstanding {
+    fn drop(&mut self) {
+        self.0.set(self.0.get() - 1);
+    }
+}

@@ -1,0 +1,80 @@
+//! The end of a loop, and of tasks that cannot go on.
+//!
+//! Closing a loop makes every task end that has not: it is resumed with an error
+//! of kind `Cancelled`, and gets it again at every attempt to wait, until it
+//! returns. One that refuses for ever is unwound, and where even that cannot be,
+//! its stack is leaked and reported: a leak is safe where a free is not.
+
+use crate::base_events::{EventLoop, Inner};
+use crate::events::Scheduler;
+use crate::exceptions::{Error, ErrorKind, Result};
+use crate::future_core::AnyFuture;
+use crate::reports::{ExceptionContext, ExceptionSource};
+use crate::steps::{dispose, force_end};
+use crate::task_core::{task_core, unfinished};
+
+/// How many times closing a loop looks for tasks that others have spawned.
+const DISPOSAL_ROUNDS: usize = 16;
+
+impl EventLoop {
+    // -- the end -------------------------------------------------------------------------
+
+    /// Closes the loop. Tasks that have not ended are made to: they are resumed
+    /// with an error of kind `Cancelled`, and get it again at every attempt to
+    /// wait, until they return; one that refuses for ever is unwound.
+    ///
+    /// # Errors
+    ///
+    /// Kind `Runtime` if the loop is running. Closing twice does nothing.
+    pub fn close(&self) -> Result {
+        if self.is_running() {
+            return Err(Error::text(ErrorKind::Runtime, "cannot close a running event loop"));
+        }
+        self.0.close();
+        Ok(())
+    }
+}
+
+impl Inner {
+    fn close(&self) {
+        if self.scheduler.is_closed() {
+            return;
+        }
+        let former = Scheduler::replace_running(Some(self.scheduler.clone()));
+        self.scheduler.disposing.set(true);
+        for _ in 0..DISPOSAL_ROUNDS {
+            let tasks = unfinished(&self.scheduler);
+            if tasks.is_empty() {
+                break;
+            }
+            for task in tasks {
+                if !task.core().is_done() {
+                    dispose(task.clone());
+                }
+                if !task.core().is_done() && !force_end(task.clone()) {
+                    self.report_leak(&*task);
+                }
+            }
+        }
+        drop(Scheduler::replace_running(former));
+        self.driver.close();
+        self.scheduler.close();
+        self.remote.close();
+    }
+
+    fn report_leak(&self, task: &dyn AnyFuture) {
+        self.scheduler.reports().report(&ExceptionContext {
+            source: ExceptionSource::Leaked,
+            message: "a task could not be ended when the loop was closed; its stack is leaked"
+                .to_owned(),
+            exception: None,
+            task: task_core(task).map(|core| core.title()),
+        });
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.close();
+    }
+}

@@ -1,0 +1,149 @@
+//! Operations that are tried first and wait only if they would block.
+
+use std::cell::RefCell;
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::rc::Rc;
+use std::time::Duration;
+
+use crate::base_events::get_running_loop;
+use crate::coroutines::spend_operation;
+use crate::events::Scheduler;
+use crate::exceptions::Result;
+use crate::selectors::{Direction, Registration};
+
+/// A descriptor in non-blocking mode, with what the loop knows of it.
+///
+/// It is registered when something has to wait for the first time, and with the
+/// loop that runs then.
+pub(crate) struct Watched<S: AsFd> {
+    registration: RefCell<Option<Rc<Registration>>>,
+    source: S,
+}
+
+impl<S: AsFd> Watched<S> {
+    pub(crate) fn new(source: S) -> Watched<S> {
+        Watched { registration: RefCell::new(None), source }
+    }
+
+    pub(crate) fn source(&self) -> &S {
+        &self.source
+    }
+
+    pub(crate) fn as_fd(&self) -> BorrowedFd<'_> {
+        self.source.as_fd()
+    }
+
+    /// Tries `operation`, and each time that it would block waits until the
+    /// descriptor is ready, for at most `limit` each time.
+    ///
+    /// # Errors
+    ///
+    /// Those of the operation; `TimedOut`; `ResourceBusy` if another task is
+    /// waiting for the same; a cancellation of the task.
+    #[track_caller]
+    pub(crate) fn attempt<T>(
+        &self,
+        direction: Direction,
+        limit: Option<Duration>,
+        mut operation: impl FnMut(&S) -> io::Result<T>,
+    ) -> io::Result<T> {
+        spend_operation()?;
+        loop {
+            if self.may_be_ready(direction) {
+                match operation(&self.source) {
+                    Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                        self.registered(|registration| registration.clear(direction));
+                    }
+                    ended => return ended,
+                }
+            }
+            self.wait_ready(direction, limit)?;
+        }
+    }
+
+    /// A read or write did less than it was asked to: the system has no more.
+    pub(crate) fn drained(&self, direction: Direction) {
+        self.registered(|registration| registration.drained(direction));
+    }
+
+    fn registered(&self, then: impl FnOnce(&Registration)) {
+        if let Some(registration) = &*self.registration.borrow() {
+            then(registration);
+        }
+    }
+
+    fn may_be_ready(&self, direction: Direction) -> bool {
+        match &*self.registration.borrow() {
+            Some(registration) => registration.may_be_ready(direction),
+            None => true,
+        }
+    }
+
+    /// Suspends the task until the descriptor may be ready.
+    #[track_caller]
+    pub(crate) fn wait_ready(
+        &self,
+        direction: Direction,
+        limit: Option<Duration>,
+    ) -> io::Result<()> {
+        let registration = self.register()?;
+        let Some(waiter) = registration.waiter(direction) else {
+            return Err(io::Error::new(io::ErrorKind::ResourceBusy, busy(direction)));
+        };
+        let timer = match limit {
+            None => None,
+            Some(limit) => {
+                let late = waiter.clone();
+                let expire = move || -> Result {
+                    if late.done() {
+                        return Ok(());
+                    }
+                    late.set_exception(io::Error::from(io::ErrorKind::TimedOut))
+                };
+                Some(Scheduler::running()?.call_later(limit, expire))
+            }
+        };
+        let waited = waiter.settle();
+        if let Some(timer) = timer {
+            timer.cancel();
+        }
+        if waited.is_err() {
+            registration.forget_waiter(direction, &waiter);
+        }
+        Ok(waited?)
+    }
+
+    /// Its registration with the running loop. What came before it was made is
+    /// reported by the next select.
+    fn register(&self) -> io::Result<Rc<Registration>> {
+        let event_loop = get_running_loop()?;
+        let driver = event_loop.driver();
+        let former = self.registration.borrow().clone();
+        if let Some(former) = former {
+            if former.is_watched_by(driver) {
+                return Ok(former);
+            }
+            former.deregister();
+        }
+        let registration = driver.register(self.source.as_fd().as_raw_fd())?;
+        *self.registration.borrow_mut() = Some(registration.clone());
+        Ok(registration)
+    }
+}
+
+fn busy(direction: Direction) -> &'static str {
+    match direction {
+        Direction::Read => "another task is already waiting to read from this socket",
+        Direction::Write => "another task is already waiting to write to this socket",
+    }
+}
+
+impl<S: AsFd> Drop for Watched<S> {
+    fn drop(&mut self) {
+        if let Some(registration) = self.registration.get_mut() {
+            registration.deregister();
+        }
+    }
+}

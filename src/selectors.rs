@@ -1,0 +1,300 @@
+//! Readiness: which descriptors the loop watches, and who waits for them.
+//!
+//! A descriptor is registered once, for reading and writing, edge-triggered, when
+//! an operation on it has to wait for the first time. Its [`Registration`] then
+//! remembers what is ready: an operation is tried first, and only when the system
+//! says that it would block does anybody wait. A token carries the generation of
+//! its place, so that an event for a closed descriptor reaches nobody.
+
+use std::cell::{Cell, RefCell};
+use std::io;
+use std::os::fd::RawFd;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use mio::unix::SourceFd;
+use mio::{Events, Interest, Poll, Token, Waker};
+
+use crate::events::Scheduler;
+use crate::futures::Future;
+use crate::instruments::Event;
+use crate::registry::Registry;
+
+/// The token by which other threads wake the selector.
+const WAKE: Token = Token(usize::MAX);
+
+/// How many events are taken from the system at a time.
+const EVENTS: usize = 1024;
+
+/// The two things one can wait for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Direction {
+    Read,
+    Write,
+}
+
+/// One direction of a descriptor.
+struct Side {
+    /// Whether an operation may succeed; it is tried before this is believed.
+    ready: Cell<bool>,
+    /// Whether the peer closed, or an error is waiting: then it stays ready.
+    ended: Cell<bool>,
+    waiter: RefCell<Option<Future<()>>>,
+    /// What to call at each readiness, instead of completing a waiter.
+    callback: RefCell<Option<Rc<dyn Fn()>>>,
+}
+
+impl Side {
+    fn new() -> Side {
+        Side {
+            ready: Cell::new(true),
+            ended: Cell::new(false),
+            waiter: RefCell::new(None),
+            callback: RefCell::new(None),
+        }
+    }
+
+    fn wake(&self, ended: bool, driver: &Driver) {
+        self.ready.set(true);
+        self.ended.set(self.ended.get() || ended);
+        if let Some(waiter) = self.waiter.take() {
+            driver.waiting.set(driver.waiting.get() - 1);
+            if !waiter.done() {
+                let _already_done = waiter.set_result(());
+            }
+        }
+        let callback = self.callback.borrow().clone();
+        if let Some(callback) = callback {
+            driver.scheduler.call_soon(move || callback());
+        }
+    }
+}
+
+/// A descriptor that the loop watches.
+pub(crate) struct Registration {
+    driver: Rc<Driver>,
+    fd: RawFd,
+    place: Cell<usize>,
+    token: Cell<Token>,
+    read: Side,
+    write: Side,
+}
+
+impl Registration {
+    fn side(&self, direction: Direction) -> &Side {
+        match direction {
+            Direction::Read => &self.read,
+            Direction::Write => &self.write,
+        }
+    }
+
+    /// Whether an operation is worth trying.
+    pub(crate) fn may_be_ready(&self, direction: Direction) -> bool {
+        self.side(direction).ready.get()
+    }
+
+    /// The system said that it would block; until the next event nothing is tried.
+    pub(crate) fn clear(&self, direction: Direction) {
+        self.side(direction).ready.set(false);
+    }
+
+    /// Less came than was asked for, so there is nothing left, unless the end of
+    /// the stream is: no further event would tell of it.
+    pub(crate) fn drained(&self, direction: Direction) {
+        let side = self.side(direction);
+        if !side.ended.get() {
+            side.ready.set(false);
+        }
+    }
+
+    /// The future that is done when the direction becomes ready; none if somebody
+    /// else waits for it already.
+    pub(crate) fn waiter(&self, direction: Direction) -> Option<Future<()>> {
+        let side = self.side(direction);
+        let mut waiter = side.waiter.borrow_mut();
+        match &*waiter {
+            Some(other) if !other.done() => None,
+            stale => {
+                // One that was cancelled is still counted as waiting.
+                if stale.is_none() {
+                    self.driver.waiting.set(self.driver.waiting.get() + 1);
+                }
+                let future = Future::on(self.driver.scheduler.clone());
+                *waiter = Some(future.clone());
+                Some(future)
+            }
+        }
+    }
+
+    /// Takes a waiter back that has given up; one that came later stays.
+    pub(crate) fn forget_waiter(&self, direction: Direction, waiter: &Future<()>) {
+        let mut waiting = self.side(direction).waiter.borrow_mut();
+        if waiting.as_ref() == Some(waiter) {
+            *waiting = None;
+            self.driver.waiting.set(self.driver.waiting.get() - 1);
+        }
+    }
+
+    /// Whether that loop is the one that watches it, still.
+    pub(crate) fn is_watched_by(&self, driver: &Rc<Driver>) -> bool {
+        self.token.get() != WAKE && Rc::ptr_eq(&self.driver, driver)
+    }
+
+    /// Has a function called at each readiness for reading.
+    pub(crate) fn on_readable(&self, callback: Rc<dyn Fn()>) {
+        *self.read.callback.borrow_mut() = Some(callback);
+    }
+
+    /// Takes that function back.
+    pub(crate) fn forget_callback(&self) {
+        let callback = self.read.callback.take();
+        drop(callback);
+    }
+
+    /// Stops watching. It must be called before the descriptor is closed.
+    pub(crate) fn deregister(&self) {
+        if self.token.get() == WAKE {
+            return;
+        }
+        self.token.set(WAKE);
+        for side in [&self.read, &self.write] {
+            if let Some(waiter) = side.waiter.take() {
+                self.driver.waiting.set(self.driver.waiting.get() - 1);
+                waiter.cancel_with("the descriptor was closed");
+            }
+        }
+        self.driver.deregister(self.fd, self.place.get());
+    }
+}
+
+/// The selector and everything it watches.
+pub(crate) struct Driver {
+    scheduler: Rc<Scheduler>,
+    poll: RefCell<Poll>,
+    events: RefCell<Events>,
+    watched: RefCell<Registry<Registration>>,
+    generation: Cell<u32>,
+    waker: Arc<Waker>,
+    /// How many waiters there are.
+    waiting: Cell<usize>,
+}
+
+impl Driver {
+    pub(crate) fn new(scheduler: Rc<Scheduler>) -> io::Result<Driver> {
+        let poll = Poll::new()?;
+        let waker = Arc::new(Waker::new(poll.registry(), WAKE)?);
+        Ok(Driver {
+            scheduler,
+            poll: RefCell::new(poll),
+            events: RefCell::new(Events::with_capacity(EVENTS)),
+            watched: RefCell::new(Registry::new()),
+            generation: Cell::new(0),
+            waker,
+            waiting: Cell::new(0),
+        })
+    }
+
+    /// What wakes the selector from another thread.
+    pub(crate) fn waker(&self) -> Arc<Waker> {
+        self.waker.clone()
+    }
+
+    /// Whether anybody waits for a descriptor.
+    pub(crate) fn is_awaited(&self) -> bool {
+        self.waiting.get() > 0
+    }
+
+    /// Begins to watch a descriptor, in both directions.
+    pub(crate) fn register(self: &Rc<Self>, fd: RawFd) -> io::Result<Rc<Registration>> {
+        let registration = Rc::new(Registration {
+            driver: self.clone(),
+            fd,
+            place: Cell::new(0),
+            token: Cell::new(WAKE),
+            read: Side::new(),
+            write: Side::new(),
+        });
+        let place = self.watched.borrow_mut().insert(registration.clone());
+        let token = self.token(place);
+        let interest = Interest::READABLE | Interest::WRITABLE;
+        let added = self.poll.borrow().registry().register(&mut SourceFd(&fd), token, interest);
+        if let Err(error) = added {
+            self.watched.borrow_mut().remove(place);
+            return Err(error);
+        }
+        registration.place.set(place);
+        registration.token.set(token);
+        Ok(registration)
+    }
+
+    /// The next token for a place: the place, and a number that is not used again
+    /// for long.
+    fn token(&self, place: usize) -> Token {
+        let generation = self.generation.get().wrapping_add(1) & 0x7fff_ffff;
+        self.generation.set(generation);
+        Token((generation as usize) << 32 | place)
+    }
+
+    fn deregister(&self, fd: RawFd, place: usize) {
+        let registration = self.watched.borrow_mut().remove(place);
+        drop(registration);
+        if let Err(error) = self.poll.borrow().registry().deregister(&mut SourceFd(&fd)) {
+            tracing::debug!(fd, %error, "deregister");
+        }
+    }
+
+    /// Waits for readiness, for at most `timeout`, and completes who waited.
+    pub(crate) fn select(&self, timeout: Option<Duration>) -> io::Result<()> {
+        let watched = self.scheduler.is_watched();
+        if watched {
+            self.scheduler.emit(&Event::Select { timeout });
+        }
+        let mut events = self.events.replace(Events::with_capacity(0));
+        let polled = self.poll.borrow_mut().poll(&mut events, timeout);
+        if polled.is_ok() {
+            if watched {
+                let events = events.iter().filter(|event| event.token() != WAKE).count();
+                self.scheduler.emit(&Event::Selected { events });
+            }
+            for event in &events {
+                self.deliver(event, watched);
+            }
+        }
+        *self.events.borrow_mut() = events;
+        match polled {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(()),
+            result => result,
+        }
+    }
+
+    fn deliver(&self, event: &mio::event::Event, watched: bool) {
+        let Token(token) = event.token();
+        let registration = self.watched.borrow().get(token & 0xffff_ffff);
+        let Some(registration) = registration else { return };
+        if registration.token.get() != event.token() {
+            return;
+        }
+        let failed = event.is_error();
+        let readable = event.is_readable() || event.is_read_closed() || failed;
+        let writable = event.is_writable() || event.is_write_closed() || failed;
+        if watched {
+            self.scheduler.emit(&Event::Ready { readable, writable });
+        }
+        if readable {
+            registration.read.wake(event.is_read_closed() || failed, self);
+        }
+        if writable {
+            registration.write.wake(event.is_write_closed() || failed, self);
+        }
+    }
+
+    /// Lets go of everything, when the loop is closed: waiters are cancelled.
+    pub(crate) fn close(&self) {
+        let all = self.watched.borrow().all();
+        for registration in all {
+            registration.forget_callback();
+            registration.deregister();
+        }
+    }
+}
