@@ -1,0 +1,278 @@
+//! [`gather`]: many awaitables, one future.
+
+use std::any::Any;
+use std::cell::Cell;
+use std::collections::HashSet;
+use std::rc::Rc;
+
+use crate::awaitable::Awaitable;
+use crate::events::Scheduler;
+use crate::exceptions::{Error, Result};
+use crate::future_core::{AnyFuture, CallbackId, Function, FutureCore, Promise, Slot};
+use crate::futures::Future;
+use crate::task_core::{TaskCore, task_core};
+
+/// How the results of the finished children become the result of all.
+type Assemble<R> = Box<dyn FnOnce() -> Result<R>>;
+
+/// What [`gather`] takes: a `Vec` or an array of awaitables of one sort, or a
+/// tuple of up to eight of any sorts.
+pub trait Gather {
+    /// The results together: a `Vec` or a tuple.
+    type Output: 'static;
+
+    /// The future of all of them.
+    fn gather(self) -> Future<Self::Output>;
+}
+
+/// Runs awaitables together; the future gives all their results, in the order of
+/// the arguments (`asyncio.gather`).
+///
+/// Closures become tasks. The first error is the gather's error, at once, while
+/// the others go on. Cancelling the gather cancels all of them; one of them being
+/// cancelled is an error like any other. The same future given several times
+/// counts once.
+///
+/// ```
+/// use stackio::{gather, millis, sleep};
+///
+/// stackio::run(|| {
+///     let (name, number) = gather((
+///         || { sleep(millis(2))?; Ok("zwei") },
+///         || { sleep(millis(1))?; Ok(1) },
+///     )).join()?;
+///     assert_eq!((name, number), ("zwei", 1));
+///
+///     let squares: Vec<_> = (1..4).map(|n| move || Ok(n * n)).collect();
+///     assert_eq!(gather(squares).join()?, [1, 4, 9]);
+///     Ok(())
+/// })?;
+/// # Ok::<(), stackio::Error>(())
+/// ```
+///
+/// # Panics
+///
+/// If no loop is running.
+#[track_caller]
+pub fn gather<G: Gather>(awaitables: G) -> Future<G::Output> {
+    awaitables.gather()
+}
+
+/// The same, with an error of a child as its result in the list instead of as the
+/// error of all (`asyncio.gather(..., return_exceptions=True)`).
+///
+/// # Panics
+///
+/// If no loop is running.
+#[track_caller]
+#[doc(alias = "return_exceptions")]
+pub fn gather_results<A: Awaitable>(awaitables: Vec<A>) -> Future<Vec<Result<A::Output>>> {
+    let futures: Vec<_> = awaitables.into_iter().map(A::ensure_future).collect();
+    let children = futures.iter().map(Future::erased).collect();
+    let assemble = move || Ok(futures.iter().map(settled::<A>).collect());
+    gather_children(children, true, Box::new(assemble))
+}
+
+/// A future that is done when all of them are, however they end.
+pub(crate) fn gather_erased(children: Vec<Rc<dyn AnyFuture>>) -> Future<()> {
+    gather_children(children, true, Box::new(|| Ok(())))
+}
+
+/// A finished child's result or error. Its cancellation is left for whoever reads
+/// it first elsewhere; here it is a new one, with the message all may see.
+fn settled<A: Awaitable>(future: &Future<A::Output>) -> Result<A::Output> {
+    if future.cancelled() {
+        return Err(match future.core().cancel_message() {
+            Some(message) => Error::cancelled_with(message),
+            None => Error::cancelled(),
+        });
+    }
+    A::obtain(future)
+}
+
+impl<A: Awaitable> Gather for Vec<A> {
+    type Output = Vec<A::Output>;
+
+    #[track_caller]
+    fn gather(self) -> Future<Vec<A::Output>> {
+        let futures: Vec<_> = self.into_iter().map(A::ensure_future).collect();
+        let children = futures.iter().map(Future::erased).collect();
+        let assemble = move || futures.iter().map(A::obtain).collect();
+        gather_children(children, false, Box::new(assemble))
+    }
+}
+
+impl<A: Awaitable, const N: usize> Gather for [A; N] {
+    type Output = Vec<A::Output>;
+
+    #[track_caller]
+    fn gather(self) -> Future<Vec<A::Output>> {
+        Vec::from(self).gather()
+    }
+}
+
+macro_rules! gather_tuples {
+    ($(($($name:ident $index:tt),+))+) => {$(
+        impl<$($name: Awaitable),+> Gather for ($($name,)+) {
+            type Output = ($($name::Output,)+);
+
+            #[track_caller]
+            fn gather(self) -> Future<Self::Output> {
+                let futures = ($(self.$index.ensure_future(),)+);
+                let children = vec![$(futures.$index.erased()),+];
+                let assemble = move || Ok(($($name::obtain(&futures.$index)?,)+));
+                gather_children(children, false, Box::new(assemble))
+            }
+        }
+    )+};
+}
+
+gather_tuples! {
+    (A 0)
+    (A 0, B 1)
+    (A 0, B 1, C 2)
+    (A 0, B 1, C 2, D 3)
+    (A 0, B 1, C 2, D 3, E 4)
+    (A 0, B 1, C 2, D 3, E 4, F 5)
+    (A 0, B 1, C 2, D 3, E 4, F 5, G 6)
+    (A 0, B 1, C 2, D 3, E 4, F 5, G 6, H 7)
+}
+
+/// The future of several: it is done when its children are, and cancels them
+/// instead of itself.
+struct Gathering<R> {
+    core: FutureCore,
+    slot: Slot<R>,
+    /// The children, as often as they were given.
+    children: Vec<Rc<dyn AnyFuture>>,
+    /// Different children that have not been counted as finished.
+    unfinished: Cell<usize>,
+    cancel_requested: Cell<bool>,
+    return_exceptions: bool,
+    assemble: Cell<Option<Assemble<R>>>,
+}
+
+impl<R: 'static> AnyFuture for Gathering<R> {
+    fn core(&self) -> &FutureCore {
+        &self.core
+    }
+
+    fn cancel_any(self: Rc<Self>, message: Option<&str>) -> bool {
+        if self.core.is_done() {
+            return false;
+        }
+        let mut accepted = false;
+        for child in &self.children {
+            accepted |= child.clone().cancel_any(message);
+        }
+        if accepted {
+            self.cancel_requested.set(true);
+        }
+        accepted
+    }
+
+    fn typed(self: Rc<Self>) -> Box<dyn Any> {
+        Box::new(Future(self as Rc<dyn Promise<R>>))
+    }
+
+    fn label(&self) -> String {
+        let waits = self.children.iter().filter(|child| !child.core().is_done());
+        let waits: Vec<_> = waits.map(|child| child.label()).collect();
+        format!("gather {} of [{}]", self.core.id(), waits.join(", "))
+    }
+}
+
+impl<R: 'static> Promise<R> for Gathering<R> {
+    fn slot(&self) -> &Slot<R> {
+        &self.slot
+    }
+}
+
+#[track_caller]
+fn gather_children<R: 'static>(
+    children: Vec<Rc<dyn AnyFuture>>,
+    return_exceptions: bool,
+    assemble: Assemble<R>,
+) -> Future<R> {
+    let scheduler = match Scheduler::running() {
+        Ok(scheduler) => scheduler,
+        Err(error) => panic!("gather: {error}"),
+    };
+    let mut seen = HashSet::new();
+    let different: Vec<_> =
+        children.iter().filter(|child| seen.insert(child.core().id())).cloned().collect();
+    let outer = Rc::new(Gathering {
+        core: FutureCore::new(scheduler),
+        slot: Slot::empty(),
+        children,
+        unfinished: Cell::new(different.len()),
+        cancel_requested: Cell::new(false),
+        return_exceptions,
+        assemble: Cell::new(Some(assemble)),
+    });
+    if different.is_empty() {
+        outer.complete();
+    }
+    let (done, pending): (Vec<_>, Vec<_>) =
+        different.into_iter().partition(|child| child.core().is_done());
+    for child in pending {
+        let outer = outer.clone();
+        let finished = Function::new(move |child: &Rc<dyn AnyFuture>| outer.child_done(child));
+        child.core().add_callback(|| child.clone(), CallbackId::NONE, finished);
+    }
+    for child in done {
+        outer.child_done(&child);
+    }
+    Future(outer)
+}
+
+/// The cancellation of a gather that was asked to end, by the last of its
+/// children: that child's own, or, if it ended otherwise, one with the message it
+/// was last asked to end with.
+fn cancellation(child: &dyn AnyFuture) -> Error {
+    if child.core().is_cancelled() {
+        return child.core().take_error().unwrap_or_else(Error::cancelled);
+    }
+    task_core(child).map_or_else(Error::cancelled, TaskCore::cancellation)
+}
+
+impl<R: 'static> Gathering<R> {
+    fn child_done(self: &Rc<Self>, child: &Rc<dyn AnyFuture>) {
+        self.unfinished.set(self.unfinished.get() - 1);
+        if self.core.is_done() {
+            child.core().mark_retrieved();
+            return;
+        }
+        if !self.return_exceptions
+            && let Some(error) = child.core().take_error()
+        {
+            self.fail(error);
+            return;
+        }
+        if self.unfinished.get() == 0 {
+            if self.cancel_requested.get() {
+                // Python's loop variable has come to the last child by here.
+                let last = self.children.last().unwrap_or(child);
+                self.fail(cancellation(&**last));
+            } else {
+                self.complete();
+            }
+        }
+    }
+
+    fn fail(self: &Rc<Self>, error: Error) {
+        drop(self.assemble.take());
+        self.core.fail(self.clone(), error);
+    }
+
+    fn complete(self: &Rc<Self>) {
+        let Some(assemble) = self.assemble.take() else { return };
+        match assemble() {
+            Ok(results) => {
+                self.slot.put(results);
+                self.core.finish(self.clone());
+            }
+            Err(error) => self.core.fail(self.clone(), error),
+        }
+    }
+}

@@ -1,0 +1,103 @@
+//! Names to addresses: `getaddrinfo`, on an executor thread.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr, SocketAddrV4, SocketAddrV6, ToSocketAddrs};
+
+use crate::threads::to_thread;
+
+/// Where to connect or bind to: an address, or a name and a port.
+///
+/// As std's [`ToSocketAddrs`], but looking a name up suspends the task instead of
+/// blocking the thread. An address written out needs no lookup.
+pub trait ToAddrs {
+    /// The addresses, at least one, in the order in which to try them.
+    ///
+    /// # Errors
+    ///
+    /// Kind `InvalidInput` if it is not of the form `host:port`; what the system's
+    /// resolver reports; a cancellation of the task.
+    fn to_addrs(&self) -> io::Result<Vec<SocketAddr>>;
+}
+
+/// Looks up a host name; a literal address is taken as it is.
+///
+/// # Errors
+///
+/// What the system's resolver reports; a cancellation of the task.
+#[track_caller]
+pub(crate) fn resolve(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
+    if let Ok(address) = host.parse::<IpAddr>() {
+        return Ok(vec![SocketAddr::new(address, port)]);
+    }
+    let name = host.to_owned();
+    let lookup = move || (name.as_str(), port).to_socket_addrs().map(Iterator::collect::<Vec<_>>);
+    let addresses = to_thread(lookup).map_err(io::Error::from)?;
+    let addresses = addresses.map_err(|error| {
+        io::Error::new(error.kind(), format!("cannot resolve the host name `{host}`: {error}"))
+    })?;
+    if addresses.is_empty() {
+        let text = format!("the host name `{host}` has no address");
+        return Err(io::Error::new(io::ErrorKind::NotFound, text));
+    }
+    Ok(addresses)
+}
+
+impl ToAddrs for str {
+    fn to_addrs(&self) -> io::Result<Vec<SocketAddr>> {
+        if let Ok(address) = self.parse::<SocketAddr>() {
+            return Ok(vec![address]);
+        }
+        let parts = self.rsplit_once(':').and_then(|(host, port)| Some((host, port.parse().ok()?)));
+        let Some((host, port)) = parts else {
+            let text = format!("`{self}` is not of the form `host:port`");
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
+        };
+        resolve(host, port)
+    }
+}
+
+impl ToAddrs for String {
+    fn to_addrs(&self) -> io::Result<Vec<SocketAddr>> {
+        self.as_str().to_addrs()
+    }
+}
+
+impl ToAddrs for (&str, u16) {
+    fn to_addrs(&self) -> io::Result<Vec<SocketAddr>> {
+        resolve(self.0, self.1)
+    }
+}
+
+impl ToAddrs for (String, u16) {
+    fn to_addrs(&self) -> io::Result<Vec<SocketAddr>> {
+        resolve(&self.0, self.1)
+    }
+}
+
+impl ToAddrs for [SocketAddr] {
+    fn to_addrs(&self) -> io::Result<Vec<SocketAddr>> {
+        if self.is_empty() {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "no address was given"));
+        }
+        Ok(self.to_vec())
+    }
+}
+
+impl<T: ToAddrs + ?Sized> ToAddrs for &T {
+    fn to_addrs(&self) -> io::Result<Vec<SocketAddr>> {
+        (**self).to_addrs()
+    }
+}
+
+macro_rules! literal_addresses {
+    ($($address:ty),+) => {$(
+        impl ToAddrs for $address {
+            fn to_addrs(&self) -> io::Result<Vec<SocketAddr>> {
+                Ok(vec![(*self).into()])
+            }
+        }
+    )+};
+}
+
+literal_addresses!(SocketAddr, SocketAddrV4, SocketAddrV6, (IpAddr, u16));
+literal_addresses!((std::net::Ipv4Addr, u16), (std::net::Ipv6Addr, u16));

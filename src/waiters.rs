@@ -1,0 +1,70 @@
+//! A line of waiters: whoever waits for a lock, an item, an event.
+
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+
+use crate::events::Scheduler;
+use crate::exceptions::Result;
+use crate::futures::Future;
+
+/// Below so many waiters that gave up nobody bothers to sweep.
+const FEW: usize = 32;
+
+/// Futures in the order in which their tasks came.
+///
+/// One that was cancelled stays in line until its turn, or until most of the line
+/// is such: leaving costs the same however long the line is.
+#[derive(Default)]
+pub(crate) struct Waiters {
+    line: RefCell<VecDeque<Future<()>>>,
+    gone: Cell<usize>,
+}
+
+impl Waiters {
+    /// Waits in line. `after` is called if the waiting ends by an error, with
+    /// whether the waiter had been woken before that.
+    #[track_caller]
+    pub(crate) fn wait(&self, after: impl FnOnce(bool)) -> Result {
+        let waiter = Future::on(Scheduler::running()?);
+        self.line.borrow_mut().push_back(waiter.clone());
+        let waited = waiter.settle();
+        if waited.is_err() {
+            waiter.cancel();
+            let woken = !waiter.cancelled();
+            if !woken {
+                self.note_gone();
+            }
+            after(woken);
+        }
+        waited
+    }
+
+    fn note_gone(&self) {
+        self.gone.set(self.gone.get() + 1);
+        let mut line = self.line.borrow_mut();
+        if self.gone.get() >= FEW && self.gone.get() * 2 > line.len() {
+            self.gone.set(0);
+            line.retain(|waiter| !waiter.done());
+        }
+    }
+
+    /// Wakes the first who still waits; whether there was one.
+    pub(crate) fn wake_one(&self) -> bool {
+        loop {
+            let Some(waiter) = self.line.borrow_mut().pop_front() else { return false };
+            if waiter.set_result(()).is_ok() {
+                return true;
+            }
+        }
+    }
+
+    /// Wakes all.
+    pub(crate) fn wake_all(&self) {
+        while self.wake_one() {}
+    }
+
+    /// How many wait.
+    pub(crate) fn len(&self) -> usize {
+        self.line.borrow().iter().filter(|waiter| !waiter.done()).count()
+    }
+}

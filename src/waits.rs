@@ -1,0 +1,390 @@
+//! Waiting for futures in other ways: [`wait`], [`wait_for`], [`shield`],
+//! [`as_completed`].
+
+use std::borrow::Borrow;
+use std::cell::{Cell, RefCell};
+use std::collections::{HashMap, HashSet};
+use std::fmt;
+use std::rc::Rc;
+use std::time::Duration;
+
+use crate::awaitable::Awaitable;
+use crate::events::{Scheduler, TimerHandle};
+use crate::exceptions::{Error, ErrorKind, Result};
+use crate::future_core::{AnyFuture, CallbackId, Function};
+use crate::futures::Future;
+use crate::instruments::FutureId;
+use crate::queues::Queue;
+use crate::timeouts::timeout;
+
+/// When [`wait`] returns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ReturnWhen {
+    /// When all futures are done.
+    AllCompleted,
+    /// When one is.
+    FirstCompleted,
+    /// When one has failed, or all are done.
+    FirstException,
+}
+
+/// What [`wait`] found, each in the order of the arguments.
+#[derive(Debug)]
+pub struct Waited<T: 'static> {
+    /// The futures that are done.
+    pub done: Vec<Future<T>>,
+    /// The others.
+    pub pending: Vec<Future<T>>,
+}
+
+/// Waits for futures or tasks (`asyncio.wait`). It never fails because of them
+/// and cancels none; a timeout only ends the waiting.
+///
+/// ```
+/// use stackio::{ReturnWhen, millis, secs, sleep, spawn, wait};
+///
+/// stackio::run(|| {
+///     let tasks = [spawn(|| sleep(millis(1))), spawn(|| sleep(secs(60)))];
+///     let waited = wait(&tasks, None, ReturnWhen::FirstCompleted)?;
+///     assert_eq!((waited.done.len(), waited.pending.len()), (1, 1));
+///     Ok(())
+/// })?;
+/// # Ok::<(), stackio::Error>(())
+/// ```
+///
+/// # Errors
+///
+/// Kind `Value` if there is nothing to wait for; kind `Cancelled` if the waiting
+/// task is cancelled; kind `Runtime` outside of a task.
+#[track_caller]
+pub fn wait<T: 'static, I>(
+    futures: I,
+    timeout: Option<Duration>,
+    return_when: ReturnWhen,
+) -> Result<Waited<T>>
+where
+    I: IntoIterator,
+    I::Item: AwaitedFuture<T>,
+{
+    let mut seen = HashSet::new();
+    let futures: Vec<Future<T>> =
+        futures.into_iter().map(|item| item.future()).filter(|f| seen.insert(f.id())).collect();
+    if futures.is_empty() {
+        return Err(Error::text(ErrorKind::Value, "there is nothing to wait for"));
+    }
+    wait_until(&futures, timeout, return_when)?;
+    let (done, pending) = futures.into_iter().partition(Future::done);
+    Ok(Waited { done, pending })
+}
+
+/// What [`wait`] takes: a future or task, or a reference to one.
+pub trait AwaitedFuture<T: 'static> {
+    /// The future.
+    fn future(&self) -> Future<T>;
+}
+
+impl<T: 'static, F: Borrow<Future<T>>> AwaitedFuture<T> for &F {
+    fn future(&self) -> Future<T> {
+        (*self).borrow().clone()
+    }
+}
+
+impl<T: 'static> AwaitedFuture<T> for Future<T> {
+    fn future(&self) -> Future<T> {
+        self.clone()
+    }
+}
+
+impl<T: 'static> AwaitedFuture<T> for crate::tasks::Task<T> {
+    fn future(&self) -> Future<T> {
+        crate::tasks::Task::future(self)
+    }
+}
+
+#[track_caller]
+fn wait_until<T: 'static>(
+    futures: &[Future<T>],
+    timeout: Option<Duration>,
+    return_when: ReturnWhen,
+) -> Result {
+    let scheduler = Scheduler::running()?;
+    let waiter: Future<()> = Future::on(scheduler.clone());
+    let timer = timeout.map(|delay| release_later(&scheduler, delay, waiter.clone()));
+    let left = Rc::new(Cell::new(futures.len()));
+    let id = CallbackId::new();
+    for future in futures {
+        let (waiter, left, timer) = (waiter.clone(), left.clone(), timer.clone());
+        let completed = Function::new(move |future: &Rc<dyn AnyFuture>| {
+            left.set(left.get() - 1);
+            let enough = match return_when {
+                _ if left.get() == 0 => true,
+                ReturnWhen::FirstCompleted => true,
+                ReturnWhen::AllCompleted => false,
+                ReturnWhen::FirstException => {
+                    !future.core().is_cancelled() && future.core().take_error().is_some()
+                }
+            };
+            if enough {
+                timer.as_ref().inspect(|timer| timer.cancel());
+                release(&waiter);
+            }
+        });
+        future.core().add_callback(|| future.erased(), id, completed);
+    }
+    let waited = waiter.settle();
+    timer.inspect(TimerHandle::cancel);
+    for future in futures {
+        future.remove_done_callback(id);
+    }
+    waited
+}
+
+fn release_later(scheduler: &Rc<Scheduler>, delay: Duration, waiter: Future<()>) -> TimerHandle {
+    scheduler.call_later(delay, move || release(&waiter))
+}
+
+fn release(waiter: &Future<()>) {
+    if !waiter.done() {
+        // It is pending, so this cannot fail.
+        let _ = waiter.set_result(());
+    }
+}
+
+/// Awaits one thing for at most that long; cancels it when the time is up
+/// (`asyncio.wait_for`). Without a limit it only awaits.
+///
+/// A closure runs in the current task.
+///
+/// # Errors
+///
+/// Kind `Timeout` if the time was up; otherwise as the awaitable ends. Kind
+/// `Runtime` outside of a task.
+///
+/// ```
+/// use stackio::{Future, millis, wait_for};
+///
+/// stackio::run(|| {
+///     let never: Future<()> = Future::new();
+///     let error = wait_for(&never, Some(millis(5))).unwrap_err();
+///     assert!(error.is_timeout());
+///     assert!(never.cancelled());
+///     Ok(())
+/// })?;
+/// # Ok::<(), stackio::Error>(())
+/// ```
+#[track_caller]
+pub fn wait_for<A: Awaitable>(awaitable: A, limit: Option<Duration>) -> Result<A::Output> {
+    match limit {
+        None => awaitable.await_here(),
+        Some(limit) if !limit.is_zero() => timeout(limit, |_| awaitable.await_here()),
+        Some(_) => {
+            let future = awaitable.ensure_future();
+            if future.done() {
+                return A::obtain(&future);
+            }
+            cancel_and_wait(&future.erased())?;
+            A::obtain(&future).map_err(|error| {
+                if error.is_cancelled() { Error::from(ErrorKind::Timeout) } else { error }
+            })
+        }
+    }
+}
+
+/// Cancels a future and waits until it is done. Being cancelled oneself ends the
+/// waiting, whatever the future does.
+#[track_caller]
+fn cancel_and_wait(future: &Rc<dyn AnyFuture>) -> Result {
+    let waiter: Future<()> = Future::on(Scheduler::running()?);
+    let id = CallbackId::new();
+    let released = waiter.clone();
+    let callback = Function::new(move |_: &Rc<dyn AnyFuture>| release(&released));
+    future.core().add_callback(|| future.clone(), id, callback);
+    future.clone().cancel_any(None);
+    let waited = waiter.settle();
+    future.core().remove_callback(id);
+    waited
+}
+
+/// A future with the outcome of the awaitable, whose cancellation does not reach
+/// it (`asyncio.shield`). A closure becomes a task.
+///
+/// ```
+/// use stackio::{millis, shield, sleep, spawn};
+///
+/// stackio::run(|| {
+///     let save = spawn(|| { sleep(millis(2))?; Ok("saved") });
+///     let shielded = shield(&save);
+///     shielded.cancel();
+///     assert!(shielded.wait().unwrap_err().is_cancelled());
+///     assert_eq!(save.join()?, "saved");
+///     Ok(())
+/// })?;
+/// # Ok::<(), stackio::Error>(())
+/// ```
+///
+/// # Panics
+///
+/// For a closure, if no loop is running.
+#[track_caller]
+pub fn shield<A: Awaitable>(awaitable: A) -> Future<A::Output> {
+    let inner = awaitable.ensure_future();
+    if inner.done() {
+        return inner;
+    }
+    let outer: Future<A::Output> = Future::on(inner.core().scheduler.clone());
+    let id = CallbackId::new();
+    let shielded = outer.clone();
+    inner.add_done_callback_with(id, move |inner| {
+        if shielded.cancelled() {
+            inner.core().mark_retrieved();
+            Ok(())
+        } else if inner.cancelled() {
+            shielded.cancel();
+            Ok(())
+        } else if let Some(error) = inner.exception()? {
+            shielded.set_exception(error)
+        } else {
+            shielded.set_result(A::obtain(inner)?)
+        }
+    });
+    let inner = Rc::downgrade(&inner.0);
+    outer.add_done_callback(move |_| {
+        if let Some(inner) = inner.upgrade().filter(|inner| !inner.core().is_done()) {
+            inner.core().remove_callback(id);
+        }
+    });
+    outer
+}
+
+/// The results of awaitables in the order in which they are completed
+/// (`asyncio.as_completed`).
+///
+/// Closures become tasks here. Iterating suspends the current task at each step;
+/// once `limit` has passed, every further step is an error of kind `Timeout`.
+///
+/// ```
+/// use stackio::{as_completed, millis, sleep};
+///
+/// stackio::run(|| {
+///     let naps: Vec<_> = [3, 1, 2].map(|n| move || { sleep(millis(n))?; Ok(n) }).into();
+///     let mut order = Vec::new();
+///     for nap in as_completed(naps, None) {
+///         order.push(nap?);
+///     }
+///     assert_eq!(order, [1, 2, 3]);
+///     Ok(())
+/// })?;
+/// # Ok::<(), stackio::Error>(())
+/// ```
+///
+/// # Panics
+///
+/// If no loop is running.
+#[track_caller]
+pub fn as_completed<A: Awaitable>(
+    awaitables: Vec<A>,
+    limit: Option<Duration>,
+) -> AsCompleted<A::Output> {
+    let mut seen = HashSet::new();
+    let futures: Vec<_> = awaitables
+        .into_iter()
+        .map(A::ensure_future)
+        .filter(|future| seen.insert(future.id()))
+        .collect();
+    let scheduler = match Scheduler::running() {
+        Ok(scheduler) => scheduler,
+        Err(error) => panic!("as_completed: {error}"),
+    };
+    let shared = Rc::new(Completion {
+        done: Queue::new(0),
+        todo: RefCell::new(futures.iter().map(|future| (future.id(), future.clone())).collect()),
+        timer: RefCell::new(None),
+        callback: CallbackId::new(),
+    });
+    for future in &futures {
+        let shared = shared.clone();
+        future.add_done_callback_with(shared.callback, move |future| shared.completed(future));
+    }
+    if let Some(limit) = limit.filter(|_| !futures.is_empty()) {
+        let expired = shared.clone();
+        let timer = scheduler.call_later(limit, move || expired.expire());
+        *shared.timer.borrow_mut() = Some(timer);
+    }
+    AsCompleted { shared, left: Cell::new(futures.len()), obtain: A::obtain }
+}
+
+struct Completion<T: 'static> {
+    /// Finished futures; `None` for each that the time limit overtook.
+    done: Queue<Option<Future<T>>>,
+    todo: RefCell<HashMap<FutureId, Future<T>>>,
+    timer: RefCell<Option<TimerHandle>>,
+    callback: CallbackId,
+}
+
+impl<T: 'static> Completion<T> {
+    fn completed(&self, future: &Future<T>) -> Result {
+        if self.todo.borrow_mut().remove(&future.id()).is_none() {
+            return Ok(());
+        }
+        self.done.put_nowait(Some(future.clone()))?;
+        if self.todo.borrow().is_empty() {
+            self.timer.borrow().as_ref().inspect(|timer| timer.cancel());
+        }
+        Ok(())
+    }
+
+    fn expire(&self) -> Result {
+        let todo = self.todo.take();
+        for future in todo.values() {
+            future.remove_done_callback(self.callback);
+            self.done.put_nowait(None)?;
+        }
+        Ok(())
+    }
+}
+
+/// The iterator made by [`as_completed`].
+pub struct AsCompleted<T: 'static> {
+    shared: Rc<Completion<T>>,
+    /// Steps not begun yet.
+    left: Cell<usize>,
+    obtain: fn(&Future<T>) -> Result<T>,
+}
+
+impl<T: 'static> AsCompleted<T> {
+    /// Waits for the next future to be done and gives the future itself; `None`
+    /// when no step is left.
+    #[track_caller]
+    pub fn next_future(&self) -> Option<Result<Future<T>>> {
+        self.left.set(self.left.get().checked_sub(1)?);
+        let next = self.shared.done.get();
+        Some(next.and_then(|next| next.ok_or_else(|| Error::from(ErrorKind::Timeout))))
+    }
+
+    #[track_caller]
+    fn next_result(&self) -> Option<Result<T>> {
+        self.next_future().map(|next| (self.obtain)(&next?))
+    }
+}
+
+impl<T: 'static> Iterator for AsCompleted<T> {
+    type Item = Result<T>;
+
+    fn next(&mut self) -> Option<Result<T>> {
+        self.next_result()
+    }
+}
+
+impl<T: 'static> Iterator for &AsCompleted<T> {
+    type Item = Result<T>;
+
+    fn next(&mut self) -> Option<Result<T>> {
+        self.next_result()
+    }
+}
+
+impl<T> fmt::Debug for AsCompleted<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AsCompleted").field("left", &self.left.get()).finish_non_exhaustive()
+    }
+}
