@@ -46,6 +46,9 @@ mod waits;
 mod threads;
 mod resolver;
 mod runners;
+// -- floor 6: friendly face
+pub mod net;
+
 pub use awaitable::{Awaitable, ensure_future};
 pub use base_events::{EventLoop, get_running_loop};
 pub use clock::{Instant, VirtualClock, millis, secs};
@@ -69,4 +72,6 @@ pub use tasks::{AnyTask, Task, TaskBuilder, all_tasks, current_task, spawn};
 pub use threads::to_thread;
 pub use timeouts::{Timeout, sleep, timeout, timeout_at};
 pub use waits::{
+    AsCompleted, AwaitedFuture, ReturnWhen, Waited, as_completed, shield, wait, wait_for,
+};
 pub use yielder::{Delegate, GeneratorState, Yielder};

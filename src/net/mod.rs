@@ -1,0 +1,60 @@
+//! Sockets in the shape of std's, which suspend the task instead of the thread.
+//!
+//! [`TcpStream`] implements `std::io::Read` and `Write`, so that code written for
+//! blocking sockets runs on it unchanged. An operation is tried at once; only if
+//! it would block does the task wait, and the loop runs others meanwhile. A
+//! cancellation comes as an `io::Error` that `?` turns back into an
+//! [`Error`](crate::Error) of kind `Cancelled`.
+//!
+//! One task at a time may wait to read from a socket, and one to write to it; a
+//! second one gets an error of kind `ResourceBusy`. Several may accept from one
+//! listener, they are served in turn.
+
+mod tcp;
+mod listener;
+mod udp;
+
+pub use listener::{Incoming, TcpListener};
+pub use tcp::TcpStream;
+pub use udp::UdpSocket;
+
+pub use crate::resolver::ToAddrs;
+pub use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, SocketAddrV4, SocketAddrV6};
+
+use std::io;
+
+use crate::conversions::carries_error;
+use socket2::{Domain, Protocol, Socket, Type};
+
+/// A new socket in non-blocking mode, not inherited by child processes.
+fn open(address: &SocketAddr, kind: Type, protocol: Protocol) -> io::Result<Socket> {
+    let socket = Socket::new(Domain::for_address(*address), kind, Some(protocol))?;
+    socket.set_nonblocking(true)?;
+    Ok(socket)
+}
+
+/// Tries addresses in turn; the error of the last one if none will do.
+fn first_of<T>(
+    addresses: impl ToAddrs,
+    mut attempt: impl FnMut(&SocketAddr) -> io::Result<T>,
+) -> io::Result<T> {
+    let mut failure = io::Error::new(io::ErrorKind::InvalidInput, "no address was given");
+    for address in addresses.to_addrs()? {
+        match attempt(&address) {
+            Ok(done) => return Ok(done),
+            // A cancel, or a time that is up, ends all attempts.
+            Err(error) if carries_error(&error) => return Err(error),
+            Err(error) => failure = error,
+        }
+    }
+    Err(failure)
+}
+
+/// A timeout of zero would be none at all; std refuses it as well.
+fn check_timeout(limit: Option<std::time::Duration>) -> io::Result<()> {
+    if limit.is_some_and(|limit| limit.is_zero()) {
+        let text = "a timeout of zero is not allowed";
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
+    }
+    Ok(())
+}

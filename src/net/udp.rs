@@ -1,0 +1,242 @@
+//! UDP.
+
+use std::cell::Cell;
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
+use std::rc::Rc;
+use std::time::Duration;
+
+use socket2::{Protocol, Type};
+
+use super::{check_timeout, first_of, open};
+use crate::resolver::ToAddrs;
+use crate::selector_events::Watched;
+use crate::selectors::Direction;
+
+/// A UDP socket (`std::net::UdpSocket`).
+///
+/// ```
+/// use stackio::net::UdpSocket;
+/// use stackio::spawn;
+///
+/// stackio::run(|| {
+///     let server = UdpSocket::bind("127.0.0.1:0")?;
+///     let address = server.local_addr()?;
+///     spawn(move || {
+///         let mut buffer = [0; 512];
+///         let (length, peer) = server.recv_from(&mut buffer)?;
+///         server.send_to(&buffer[..length], peer)?;
+///         Ok(())
+///     });
+///     let client = UdpSocket::bind("127.0.0.1:0")?;
+///     client.connect(address)?;
+///     client.send(b"echo")?;
+///     let mut buffer = [0; 512];
+///     let length = client.recv(&mut buffer)?;
+///     assert_eq!(&buffer[..length], b"echo");
+///     Ok(())
+/// })?;
+/// # Ok::<(), stackio::Error>(())
+/// ```
+pub struct UdpSocket(Rc<Datagrams>);
+
+struct Datagrams {
+    io: Watched<std::net::UdpSocket>,
+    read_timeout: Cell<Option<Duration>>,
+    write_timeout: Cell<Option<Duration>>,
+}
+
+impl UdpSocket {
+    /// A socket bound to an address; port 0 is any free one.
+    ///
+    /// # Errors
+    ///
+    /// That of the last address tried; of the resolver; a cancellation.
+    #[track_caller]
+    pub fn bind(address: impl ToAddrs) -> io::Result<UdpSocket> {
+        first_of(address, |address| {
+            let socket = open(address, Type::DGRAM, Protocol::UDP)?;
+            socket.bind(&(*address).into())?;
+            Ok(UdpSocket::wrap(socket.into()))
+        })
+    }
+
+    /// Takes over a socket of std's.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be put into non-blocking mode.
+    pub fn from_std(socket: std::net::UdpSocket) -> io::Result<UdpSocket> {
+        socket.set_nonblocking(true)?;
+        Ok(UdpSocket::wrap(socket))
+    }
+
+    fn wrap(socket: std::net::UdpSocket) -> UdpSocket {
+        UdpSocket(Rc::new(Datagrams {
+            io: Watched::new(socket),
+            read_timeout: Cell::new(None),
+            write_timeout: Cell::new(None),
+        }))
+    }
+
+    /// Sets the peer: `send` goes to it, `recv` takes only what comes from it.
+    ///
+    /// # Errors
+    ///
+    /// That of the last address tried; of the resolver; a cancellation.
+    #[track_caller]
+    pub fn connect(&self, address: impl ToAddrs) -> io::Result<()> {
+        first_of(address, |address| self.0.io.source().connect(address))
+    }
+
+    #[track_caller]
+    fn reading<T>(
+        &self,
+        operation: impl FnMut(&std::net::UdpSocket) -> io::Result<T>,
+    ) -> io::Result<T> {
+        self.0.io.attempt(Direction::Read, self.0.read_timeout.get(), operation)
+    }
+
+    #[track_caller]
+    fn writing<T>(
+        &self,
+        operation: impl FnMut(&std::net::UdpSocket) -> io::Result<T>,
+    ) -> io::Result<T> {
+        self.0.io.attempt(Direction::Write, self.0.write_timeout.get(), operation)
+    }
+
+    /// Receives a datagram from the peer; what does not fit into the buffer is
+    /// lost. Its length.
+    ///
+    /// # Errors
+    ///
+    /// Those of the system; `ConnectionRefused` if nobody listens there;
+    /// `TimedOut`; a cancellation of the task.
+    #[track_caller]
+    pub fn recv(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.reading(|socket| socket.recv(buffer))
+    }
+
+    /// Receives a datagram and the address it came from.
+    ///
+    /// # Errors
+    ///
+    /// As [`recv`](UdpSocket::recv).
+    #[track_caller]
+    pub fn recv_from(&self, buffer: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
+        self.reading(|socket| socket.recv_from(buffer))
+    }
+
+    /// Looks at the next datagram and leaves it there.
+    ///
+    /// # Errors
+    ///
+    /// As [`recv`](UdpSocket::recv).
+    #[track_caller]
+    pub fn peek_from(&self, buffer: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
+        self.reading(|socket| socket.peek_from(buffer))
+    }
+
+    /// Sends a datagram to the peer.
+    ///
+    /// # Errors
+    ///
+    /// Those of the system; `TimedOut`; a cancellation of the task.
+    #[track_caller]
+    pub fn send(&self, datagram: &[u8]) -> io::Result<usize> {
+        self.writing(|socket| socket.send(datagram))
+    }
+
+    /// Sends a datagram to an address; of a name, the first.
+    ///
+    /// # Errors
+    ///
+    /// As [`send`](UdpSocket::send), and those of the resolver.
+    #[track_caller]
+    pub fn send_to(&self, datagram: &[u8], address: impl ToAddrs) -> io::Result<usize> {
+        let addresses = address.to_addrs()?;
+        let Some(address) = addresses.first() else {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "no address was given"));
+        };
+        self.writing(|socket| socket.send_to(datagram, address))
+    }
+
+    /// The address it is bound to.
+    ///
+    /// # Errors
+    ///
+    /// Those of the system.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.0.io.source().local_addr()
+    }
+
+    /// The peer it is connected to.
+    ///
+    /// # Errors
+    ///
+    /// `NotConnected`.
+    pub fn peer_addr(&self) -> io::Result<SocketAddr> {
+        self.0.io.source().peer_addr()
+    }
+
+    /// Whether datagrams may go to a broadcast address.
+    ///
+    /// # Errors
+    ///
+    /// Those of the system.
+    pub fn set_broadcast(&self, broadcast: bool) -> io::Result<()> {
+        self.0.io.source().set_broadcast(broadcast)
+    }
+
+    /// How long receiving may wait before it fails with `TimedOut`; `None` is for
+    /// ever.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput` if the time is zero.
+    pub fn set_read_timeout(&self, limit: Option<Duration>) -> io::Result<()> {
+        check_timeout(limit)?;
+        self.0.read_timeout.set(limit);
+        Ok(())
+    }
+
+    /// How long sending may wait before it fails with `TimedOut`.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput` if the time is zero.
+    pub fn set_write_timeout(&self, limit: Option<Duration>) -> io::Result<()> {
+        check_timeout(limit)?;
+        self.0.write_timeout.set(limit);
+        Ok(())
+    }
+
+    /// Another handle to the same socket, for a second task.
+    ///
+    /// # Errors
+    ///
+    /// None; the signature is std's.
+    pub fn try_clone(&self) -> io::Result<UdpSocket> {
+        Ok(UdpSocket(self.0.clone()))
+    }
+}
+
+impl AsFd for UdpSocket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.io.as_fd()
+    }
+}
+
+impl AsRawFd for UdpSocket {
+    fn as_raw_fd(&self) -> RawFd {
+        self.as_fd().as_raw_fd()
+    }
+}
+
+impl fmt::Debug for UdpSocket {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self.0.io.source(), f)
+    }
+}
