@@ -1,7 +1,7 @@
 //! [`gather`]: many awaitables, one future.
 
 use std::any::Any;
-use std::cell::Cell;
+use std::cell::{Cell, OnceCell};
 use std::collections::HashSet;
 use std::rc::Rc;
 
@@ -10,6 +10,7 @@ use crate::events::Scheduler;
 use crate::exceptions::{Error, Result};
 use crate::future_core::{AnyFuture, CallbackId, Function, FutureCore, Promise, Slot};
 use crate::futures::Future;
+use crate::instruments::FutureId;
 use crate::task_core::{TaskCore, task_core};
 
 /// How the results of the finished children become the result of all.
@@ -52,7 +53,7 @@ pub trait Gather {
 ///
 /// # Panics
 ///
-/// If no loop is running.
+/// If no loop is running; for futures and tasks theirs serves.
 #[track_caller]
 pub fn gather<G: Gather>(awaitables: G) -> Future<G::Output> {
     awaitables.gather()
@@ -63,19 +64,63 @@ pub fn gather<G: Gather>(awaitables: G) -> Future<G::Output> {
 ///
 /// # Panics
 ///
-/// If no loop is running.
+/// If no loop is running; for futures and tasks theirs serves.
 #[track_caller]
 #[doc(alias = "return_exceptions")]
 pub fn gather_results<A: Awaitable>(awaitables: Vec<A>) -> Future<Vec<Result<A::Output>>> {
-    let futures: Vec<_> = awaitables.into_iter().map(A::ensure_future).collect();
-    let children = futures.iter().map(Future::erased).collect();
-    let assemble = move || Ok(futures.iter().map(settled::<A>).collect());
-    gather_children(children, true, Box::new(assemble))
+    gather_results_with(awaitables, |outcomes| outcomes)
 }
 
 /// A future that is done when all of them are, however they end.
-pub(crate) fn gather_erased(children: Vec<Rc<dyn AnyFuture>>) -> Future<()> {
-    gather_children(children, true, Box::new(|| Ok(())))
+pub(crate) fn gather_erased(futures: Vec<Rc<dyn AnyFuture>>) -> Future<()> {
+    let mut children = Children::default();
+    futures.into_iter().for_each(|future| children.add_erased(future));
+    children.gather(true, Box::new(|| Ok(())))
+}
+
+/// [`gather`], with the results put together by a function: a future of whatever
+/// type one needs, without a task that waits for the list and converts it.
+///
+/// ```
+/// use stackio::gather_with;
+///
+/// stackio::run(|| {
+///     let parts = vec![|| Ok(1), || Ok(2)];
+///     let sum = gather_with(parts, |parts: Vec<i32>| parts.into_iter().sum::<i32>());
+///     assert_eq!(sum.join()?, 3);
+///     Ok(())
+/// })?;
+/// # Ok::<(), stackio::Error>(())
+/// ```
+///
+/// # Panics
+///
+/// If no loop is running; for futures and tasks theirs serves.
+#[track_caller]
+pub fn gather_with<A: Awaitable, R: 'static>(
+    awaitables: Vec<A>,
+    assemble: impl FnOnce(Vec<A::Output>) -> R + 'static,
+) -> Future<R> {
+    let mut children = Children::default();
+    let futures: Vec<_> = awaitables.into_iter().map(|a| children.add(a.ensure_future())).collect();
+    let results = move || futures.iter().map(A::obtain).collect::<Result<_>>();
+    children.gather(false, Box::new(move || results().map(assemble)))
+}
+
+/// [`gather_results`], with the outcomes put together by a function.
+///
+/// # Panics
+///
+/// If no loop is running; for futures and tasks theirs serves.
+#[track_caller]
+pub fn gather_results_with<A: Awaitable, R: 'static>(
+    awaitables: Vec<A>,
+    assemble: impl FnOnce(Vec<Result<A::Output>>) -> R + 'static,
+) -> Future<R> {
+    let mut children = Children::default();
+    let futures: Vec<_> = awaitables.into_iter().map(|a| children.add(a.ensure_future())).collect();
+    let assemble = move || Ok(assemble(futures.iter().map(settled::<A>).collect()));
+    children.gather(true, Box::new(assemble))
 }
 
 /// A finished child's result or error. Its cancellation is left for whoever reads
@@ -95,10 +140,7 @@ impl<A: Awaitable> Gather for Vec<A> {
 
     #[track_caller]
     fn gather(self) -> Future<Vec<A::Output>> {
-        let futures: Vec<_> = self.into_iter().map(A::ensure_future).collect();
-        let children = futures.iter().map(Future::erased).collect();
-        let assemble = move || futures.iter().map(A::obtain).collect();
-        gather_children(children, false, Box::new(assemble))
+        gather_with(self, |results| results)
     }
 }
 
@@ -118,10 +160,10 @@ macro_rules! gather_tuples {
 
             #[track_caller]
             fn gather(self) -> Future<Self::Output> {
-                let futures = ($(self.$index.ensure_future(),)+);
-                let children = vec![$(futures.$index.erased()),+];
+                let mut children = Children::default();
+                let futures = ($(children.add(self.$index.ensure_future()),)+);
                 let assemble = move || Ok(($($name::obtain(&futures.$index)?,)+));
-                gather_children(children, false, Box::new(assemble))
+                children.gather(false, Box::new(assemble))
             }
         }
     )+};
@@ -188,42 +230,72 @@ impl<R: 'static> Promise<R> for Gathering<R> {
     }
 }
 
-#[track_caller]
-fn gather_children<R: 'static>(
-    children: Vec<Rc<dyn AnyFuture>>,
-    return_exceptions: bool,
-    assemble: Assemble<R>,
-) -> Future<R> {
-    let scheduler = match Scheduler::running() {
-        Ok(scheduler) => scheduler,
-        Err(error) => panic!("gather: {error}"),
-    };
-    let mut seen = HashSet::new();
-    let different: Vec<_> =
-        children.iter().filter(|child| seen.insert(child.core().id())).cloned().collect();
-    let outer = Rc::new(Gathering {
-        core: FutureCore::new(scheduler),
-        slot: Slot::empty(),
-        children,
-        unfinished: Cell::new(different.len()),
-        cancel_requested: Cell::new(false),
-        return_exceptions,
-        assemble: Cell::new(Some(assemble)),
-    });
-    if different.is_empty() {
-        outer.complete();
+/// The children of a gather that is being made.
+///
+/// Each gets its callback before the next one is made into a future: an eager task
+/// may add callbacks of its own to the futures before it.
+#[derive(Default)]
+struct Children {
+    all: Vec<Rc<dyn AnyFuture>>,
+    seen: HashSet<FutureId>,
+    done: Vec<Rc<dyn AnyFuture>>,
+    outer: Rc<OnceCell<Rc<dyn Parent>>>,
+}
+
+impl Children {
+    fn add<T>(&mut self, future: Future<T>) -> Future<T> {
+        self.add_erased(future.erased());
+        future
     }
-    let (done, pending): (Vec<_>, Vec<_>) =
-        different.into_iter().partition(|child| child.core().is_done());
-    for child in pending {
-        let outer = outer.clone();
-        let finished = Function::new(move |child: &Rc<dyn AnyFuture>| outer.child_done(child));
-        child.core().add_callback(|| child.clone(), CallbackId::NONE, finished);
+
+    fn add_erased(&mut self, child: Rc<dyn AnyFuture>) {
+        if self.seen.insert(child.core().id()) {
+            if child.core().is_done() {
+                self.done.push(child.clone());
+            } else {
+                let outer = self.outer.clone();
+                let finished = Function::new(move |child: &Rc<dyn AnyFuture>| {
+                    if let Some(outer) = outer.get() {
+                        outer.clone().child_done(child);
+                    }
+                });
+                child.core().add_callback(|| child.clone(), CallbackId::NONE, finished);
+            }
+        }
+        self.all.push(child);
     }
-    for child in done {
-        outer.child_done(&child);
+
+    #[track_caller]
+    fn gather<R: 'static>(self, return_exceptions: bool, assemble: Assemble<R>) -> Future<R> {
+        let scheduler = match (self.all.first(), Scheduler::running()) {
+            (Some(child), _) => child.core().scheduler.clone(),
+            (None, Ok(scheduler)) => scheduler,
+            (None, Err(error)) => panic!("gather: {error}"),
+        };
+        let gathering = Rc::new(Gathering {
+            core: FutureCore::new(scheduler),
+            slot: Slot::empty(),
+            children: self.all,
+            unfinished: Cell::new(self.seen.len()),
+            cancel_requested: Cell::new(false),
+            return_exceptions,
+            assemble: Cell::new(Some(assemble)),
+        });
+        if self.seen.is_empty() {
+            gathering.complete();
+        }
+        // The cell is new, so this sets it.
+        let _ = self.outer.set(gathering.clone());
+        for child in self.done {
+            gathering.clone().child_done(&child);
+        }
+        Future(gathering)
     }
-    Future(outer)
+}
+
+/// What is told that a child is done.
+trait Parent {
+    fn child_done(self: Rc<Self>, child: &Rc<dyn AnyFuture>);
 }
 
 /// The cancellation of a gather that was asked to end, by the last of its
@@ -236,8 +308,8 @@ fn cancellation(child: &dyn AnyFuture) -> Error {
     task_core(child).map_or_else(Error::cancelled, TaskCore::cancellation)
 }
 
-impl<R: 'static> Gathering<R> {
-    fn child_done(self: &Rc<Self>, child: &Rc<dyn AnyFuture>) {
+impl<R: 'static> Parent for Gathering<R> {
+    fn child_done(self: Rc<Self>, child: &Rc<dyn AnyFuture>) {
         self.unfinished.set(self.unfinished.get() - 1);
         if self.core.is_done() {
             child.core().mark_retrieved();
@@ -259,7 +331,9 @@ impl<R: 'static> Gathering<R> {
             }
         }
     }
+}
 
+impl<R: 'static> Gathering<R> {
     fn fail(self: &Rc<Self>, error: Error) {
         drop(self.assemble.take());
         self.core.fail(self.clone(), error);

@@ -59,7 +59,7 @@ pub use events::{Handle, TimerHandle};
 pub use exceptions::{Error, ErrorKind, Result};
 pub use future_core::CallbackId;
 pub use futures::Future;
-pub use gather::{Gather, gather, gather_results};
+pub use gather::{Gather, gather, gather_results, gather_results_with, gather_with};
 pub use generator::{Generator, Resumed};
 pub use instruments::{Event, FutureId, Instrument, Outcome, TaskRef};
 pub use loop_methods::{call_at, call_later, call_soon};
