@@ -41,7 +41,6 @@ impl Inner {
             return;
         }
         let former = Scheduler::replace_running(Some(self.scheduler.clone()));
-        self.scheduler.disposing.set(true);
         for _ in 0..DISPOSAL_ROUNDS {
             let tasks = unfinished(&self.scheduler);
             if tasks.is_empty() {

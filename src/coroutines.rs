@@ -16,8 +16,10 @@
 
 #![allow(unsafe_code)]
 
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
+use std::mem::ManuallyDrop;
 use std::panic::Location;
+use std::ptr;
 use std::rc::Rc;
 
 use crate::exceptions::{Error, ErrorKind, Result};
@@ -41,7 +43,9 @@ pub(crate) struct Coroutine {
     /// In: the error to raise at the suspension point.
     pub(crate) thrown: Cell<Option<Error>>,
     pub(crate) suspended_at: Cell<Option<&'static Location<'static>>>,
-    /// Counts the suspensions refused while the loop disposes of the task.
+    /// Set when the loop disposes of the task: it is not to wait any more.
+    pub(crate) disposed: Cell<bool>,
+    /// Counts the suspensions refused for that.
     refusals: Cell<u16>,
 }
 
@@ -51,18 +55,29 @@ pub(crate) trait Current: AnyFuture {
 }
 
 thread_local! {
-    static CURRENT: RefCell<Option<Rc<dyn Current>>> = const { RefCell::new(None) };
+    /// The task that runs now on this thread. It is `None` again when the loop has
+    /// ended; without a destructor, reading it is one instruction.
+    static CURRENT: ManuallyDrop<Cell<Option<Rc<dyn Current>>>> =
+        const { ManuallyDrop::new(Cell::new(None)) };
+    /// The current task's coroutine, null if there is no task.
+    static COROUTINE: Cell<*const Coroutine> = const { Cell::new(ptr::null()) };
     static OPERATIONS: Cell<u32> = const { Cell::new(0) };
 }
 
 /// The task that runs now on this thread.
 pub(crate) fn current() -> Option<Rc<dyn Current>> {
-    CURRENT.try_with(|current| current.borrow().clone()).ok().flatten()
+    CURRENT.with(|current| {
+        let task = current.take();
+        current.set(task.clone());
+        task
+    })
 }
 
 /// Makes it the current task; gives back the former one.
+#[inline]
 pub(crate) fn replace_current(task: Option<Rc<dyn Current>>) -> Option<Rc<dyn Current>> {
     OPERATIONS.set(OPERATIONS_PER_STEP);
+    COROUTINE.set(task.as_ref().map_or(ptr::null(), |task| ptr::from_ref(task.coroutine())));
     CURRENT.with(|current| current.replace(task))
 }
 
@@ -73,29 +88,36 @@ impl Coroutine {
             awaited: Cell::new(None),
             thrown: Cell::new(None),
             suspended_at: Cell::new(None),
+            disposed: Cell::new(false),
             refusals: Cell::new(0),
         }
     }
 
-    fn may_suspend(&self, task: &dyn Current) -> Result {
+    #[inline(always)]
+    fn may_suspend(&self) -> Result {
         if !self.fiber.is_running() {
             return Err(outside());
         }
         if std::thread::panicking() {
-            // The panic count belongs to the thread: switching now would make
-            // every other task believe that it panics.
-            let text = "cannot suspend while the thread is unwinding from a panic";
-            return Err(Error::text(ErrorKind::Runtime, text));
+            return Err(unwinding());
         }
-        let refusals = self.refusals.get();
-        if task.core().scheduler.disposing.get() && refusals < DISPOSAL_REFUSALS {
-            self.refusals.set(refusals + 1);
+        if self.disposed.get() && self.refusals.get() < DISPOSAL_REFUSALS {
+            self.refusals.set(self.refusals.get() + 1);
             return Err(Error::cancelled_with("the event loop is closing"));
         }
         Ok(())
     }
 }
 
+/// The panic count belongs to the thread: switching now would make every other
+/// task believe that it panics.
+#[cold]
+fn unwinding() -> Error {
+    let text = "cannot suspend while the thread is unwinding from a panic";
+    Error::text(ErrorKind::Runtime, text)
+}
+
+#[cold]
 fn outside() -> Error {
     let text = "cannot suspend here: waiting works only inside a task, not in a callback or \
                 outside of an event loop";
@@ -108,14 +130,16 @@ fn outside() -> Error {
 /// # Errors
 ///
 /// The error thrown in. Kind `Runtime` where there is nothing to suspend.
+#[inline(always)]
 #[track_caller]
 pub(crate) fn suspend(awaited: Option<Rc<dyn AnyFuture>>) -> Result {
-    let task = current().ok_or_else(outside)?;
-    let coroutine = task.coroutine();
-    coroutine.may_suspend(&*task)?;
+    // SAFETY: the pointer is to the coroutine of the current task, which is alive:
+    // whoever made it current holds it until it has been resumed and has come back.
+    let coroutine = unsafe { COROUTINE.get().as_ref() }.ok_or_else(outside)?;
+    coroutine.may_suspend()?;
     coroutine.awaited.set(awaited);
     coroutine.suspended_at.set(Some(Location::caller()));
-    // SAFETY: the current task's fiber is on the chain of running fibers: `step`
+    // SAFETY: the current task's fiber is on the chain of running fibers: `resume`
     // makes a task current only while it resumes that fiber, on this thread.
     unsafe { coroutine.fiber.suspend() };
     coroutine.thrown.take().map_or(Ok(()), Err)
@@ -132,7 +156,7 @@ pub(crate) fn spend_operation() -> Result {
         return Ok(());
     }
     // Outside of a task there is nobody to give way to.
-    if current().is_some() { suspend(None) } else { Ok(()) }
+    if COROUTINE.get().is_null() { Ok(()) } else { suspend(None) }
 }
 
 /// Gives way to everything else that is ready, for one iteration of the loop.
@@ -140,6 +164,7 @@ pub(crate) fn spend_operation() -> Result {
 /// # Errors
 ///
 /// Kind `Cancelled` if the task is cancelled; kind `Runtime` outside of a task.
+#[inline]
 #[track_caller]
 pub fn yield_now() -> Result {
     suspend(None)

@@ -36,8 +36,6 @@ pub(crate) struct Scheduler {
     /// Whether there are instruments: the one flag that is tested at each step.
     watched: Cell<bool>,
     closed: Cell<bool>,
-    /// Set while the tasks that refuse to end are being disposed of.
-    pub(crate) disposing: Cell<bool>,
     /// Set while the loop runs, and not only is being set up.
     pub(crate) iterating: Cell<bool>,
     pub(crate) eager: Cell<bool>,
@@ -65,7 +63,6 @@ impl Scheduler {
             instruments: RefCell::new(Vec::new()),
             watched: Cell::new(false),
             closed: Cell::new(false),
-            disposing: Cell::new(false),
             iterating: Cell::new(false),
             eager: Cell::new(false),
             stack_size,

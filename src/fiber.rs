@@ -129,7 +129,7 @@ impl Fiber {
     /// # Panics
     ///
     /// If the fiber is not suspended; the callers keep states of their own.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn resume(&self) -> bool {
         assert_eq!(self.state.get(), State::Suspended, "only a suspended fiber is resumed");
         let parent = CURRENT.replace(self.innermost.get());
@@ -161,7 +161,7 @@ impl Fiber {
     /// # Safety
     ///
     /// This fiber is on the chain of running fibers of this thread.
-    #[inline]
+    #[inline(always)]
     pub(crate) unsafe fn suspend(&self) {
         self.raise_if_unwinding();
         self.innermost.set(CURRENT.get());
@@ -172,6 +172,7 @@ impl Fiber {
         self.raise_if_unwinding();
     }
 
+    #[inline]
     fn raise_if_unwinding(&self) {
         let tries = self.unwinding.get();
         if tries > 0 && tries < UNWIND_TRIES {

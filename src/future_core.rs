@@ -36,8 +36,11 @@ pub(crate) struct FutureCore {
     first_reader_only: Cell<bool>,
     /// Whether an exception was set and nobody has looked at it yet.
     unretrieved: Cell<bool>,
-    callbacks: RefCell<SmallVec<[(CallbackId, Rc<dyn DoneCallback>); 1]>>,
+    callbacks: RefCell<Callbacks>,
 }
+
+/// Done callbacks under their ids. Most futures have one: the task that waits.
+type Callbacks = SmallVec<[(CallbackId, Rc<dyn DoneCallback>); 1]>;
 
 /// Something that wants to run when a future is done.
 pub(crate) trait DoneCallback {

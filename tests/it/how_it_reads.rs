@@ -1,12 +1,16 @@
 //! The code that the design promises users can write, as they would write it.
 
+use std::cell::RefCell;
 use std::io::{self, Read, Write};
+use std::rc::Rc;
 
 use stackio::net::{TcpListener, TcpStream};
-use stackio::{Queue, Result, run, secs, sleep, spawn, timeout};
+use stackio::{
+    Error, Queue, Result, Runner, VirtualClock, millis, run, secs, sleep, spawn, timeout,
+};
 
 fn count(n: u32) -> Result<u32> {
-    sleep(stackio::millis(1))?;
+    sleep(millis(1))?;
     Ok(n)
 }
 
@@ -53,4 +57,64 @@ fn an_echo_server_reads_like_blocking_code() {
         Ok(())
     })
     .unwrap();
+}
+
+type Url = u32;
+type Page = Vec<Url>;
+
+fn get(url: &Url) -> Result<Page> {
+    match url {
+        0 => Ok(vec![1, 2, 3]),
+        1 => Ok(vec![4]),
+        2 => {
+            sleep(secs(60))?;
+            Ok(vec![])
+        }
+        3 => Err(Error::from(io::Error::other("no such page"))),
+        _ => Ok(vec![]),
+    }
+}
+
+fn links(page: &Page) -> Vec<Url> {
+    page.clone()
+}
+
+fn worker(todo: &Queue<Url>, pages: &RefCell<Vec<Page>>) -> Result {
+    loop {
+        let url = todo.get()?;
+        match timeout(secs(5), |_| get(&url)) {
+            Ok(page) => {
+                for link in links(&page) {
+                    todo.put(link)?
+                }
+                pages.borrow_mut().push(page)
+            }
+            Err(e) if e.is_cancelled() => return Err(e),
+            Err(e) => eprintln!("{url}: {e}"),
+        }
+        todo.task_done()?;
+    }
+}
+
+#[test]
+fn workers_share_a_queue_and_give_up_on_a_slow_page() {
+    let clock = VirtualClock::new();
+    let mut runner = Runner::builder().virtual_clock(&clock).build().unwrap();
+    let pages = runner.run(|| {
+        let (todo, pages) = (Rc::new(Queue::new(0)), Rc::new(RefCell::new(Vec::new())));
+        todo.put(0)?;
+        let workers: Vec<_> = (0..2)
+            .map(|_| {
+                let (todo, pages) = (todo.clone(), pages.clone());
+                spawn(move || worker(&todo, &pages))
+            })
+            .collect();
+        todo.join()?;
+        for w in &workers {
+            w.cancel();
+        }
+        Ok(pages.take())
+    });
+    assert_eq!(pages.unwrap(), [vec![1, 2, 3], vec![4], vec![]]);
+    assert_eq!(clock.now().as_millis(), 5_000);
 }

@@ -1,0 +1,85 @@
+//! A web crawler: the pages of one site, its broken links, and how fast it answers.
+//!
+//! `cargo run --release --example crawler` crawls a site that it serves itself;
+//! `crawler http://host/` crawls that one, and `crawler --help` has the rest. The worker in
+//! `crawl.rs` is the point of it all: it reads like blocking code, and many of it run at once.
+
+mod crawl;
+mod http;
+mod links;
+mod options;
+mod page;
+mod pool;
+mod progress;
+mod report;
+mod site;
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+use std::rc::Rc;
+
+use stackio::net::TcpListener;
+use stackio::{Error, ErrorKind, Result, spawn};
+
+use crate::crawl::Ending;
+use crate::options::{Command, Options};
+use crate::progress::{Progress, say};
+
+const COULD_NOT_BEGIN: u8 = 2;
+/// What shells say of a program that Ctrl-C ended.
+const INTERRUPTED: u8 = 130;
+
+fn main() -> ExitCode {
+    let options = match options::parse(std::env::args_os().skip(1)) {
+        Ok(Command::Crawl(options)) => options,
+        Ok(Command::Help) => {
+            let _ = io::stdout().write_all(options::USAGE.as_bytes());
+            return ExitCode::SUCCESS;
+        }
+        Err(message) => {
+            say(&format!("{message}\nTry 'crawler --help'."));
+            return ExitCode::from(COULD_NOT_BEGIN);
+        }
+    };
+    match stackio::run(move || crawl_and_report(&options)) {
+        Ok(Ending::Complete) => ExitCode::SUCCESS,
+        Ok(Ending::Interrupted) => ExitCode::from(INTERRUPTED),
+        // Ctrl-C a second time, while it was still stopping.
+        Err(e) if e.kind() == ErrorKind::KeyboardInterrupt => ExitCode::from(INTERRUPTED),
+        Err(e) => {
+            say(&crawl::plain(&e));
+            ExitCode::from(COULD_NOT_BEGIN)
+        }
+    }
+}
+
+fn crawl_and_report(options: &Options) -> Result<Ending> {
+    let start = match &options.start {
+        Some(url) => url.clone(),
+        None => {
+            let listener = TcpListener::bind("127.0.0.1:0")?;
+            let address = listener.local_addr()?;
+            spawn(move || site::serve(&listener));
+            url::Url::parse(&format!("http://{address}/"))?
+        }
+    };
+    let progress = Rc::new(Progress::new(&start));
+    let result = crawl::crawl(start.clone(), options, progress.clone());
+    progress.finish();
+    let (report, ending) = result.map_err(|e| cannot_begin(&start, &e))?;
+    let interrupted = ending == Ending::Interrupted;
+    let text =
+        if options.json { report.json(interrupted) + "\n" } else { report.table(interrupted) };
+    // A reader that has seen enough (`| head`) is no error.
+    match io::stdout().write_all(text.as_bytes()) {
+        Err(e) if e.kind() != io::ErrorKind::BrokenPipe => Err(e.into()),
+        _ => Ok(ending),
+    }
+}
+
+fn cannot_begin(start: &url::Url, error: &Error) -> Error {
+    let reason =
+        if error.is_timeout() { "no connection in time".to_owned() } else { crawl::plain(error) };
+    let text = format!("cannot crawl {start}: {reason}");
+    Error::new(ErrorKind::Other, text)
+}

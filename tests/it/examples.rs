@@ -1,0 +1,78 @@
+//! `cargo test` runs every example: one that compiles may still be wrong.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use crate::support::{assert_same_text, example, run};
+
+/// Each example and the test that runs it, as `module::test` below `tests/it/`.
+const RUN_BY: &[(&str, &str)] = &[
+    ("conformance", "conformance::every_scenario_leaves_the_trace_of_asyncio"),
+    ("crawler", "crawler::without_arguments_its_own_site_is_crawled_to_the_last_page"),
+    ("e01_generator", "examples::e01_generator_says_what_python_says"),
+    ("e02_mini_asyncio", "examples::e02_mini_asyncio_has_all_pages_under_way_at_once"),
+    ("e04_sequential", "examples::e04_sequential_serves_its_guests_in_any_order"),
+];
+
+const LIMIT: Duration = Duration::from_secs(30);
+
+#[test]
+fn e01_generator_says_what_python_says() {
+    assert_prints("e01_generator", include_str!("expected/e01_generator.txt"));
+}
+
+#[test]
+fn e02_mini_asyncio_has_all_pages_under_way_at_once() {
+    assert_prints("e02_mini_asyncio", include_str!("expected/e02_mini_asyncio.txt"));
+}
+
+#[test]
+fn e04_sequential_serves_its_guests_in_any_order() {
+    assert_prints("e04_sequential", include_str!("expected/e04_sequential.txt"));
+}
+
+/// Runs an example that takes no input: it must succeed, print `expected` and nothing else.
+#[track_caller]
+fn assert_prints(name: &str, expected: &str) {
+    let finished = run(&mut Command::new(example(name)), LIMIT);
+    assert!(finished.status.success(), "{name}: {}\n{}", finished.status, finished.stderr);
+    assert_same_text(expected, &finished.stdout);
+    assert_same_text("", &finished.stderr);
+}
+
+#[test]
+fn every_example_is_run_by_a_test() {
+    let listed: BTreeSet<String> =
+        RUN_BY.iter().map(|(example, _)| (*example).to_owned()).collect();
+    assert_eq!(listed, examples(), "RUN_BY must list exactly what is in examples/");
+    for (example, test) in RUN_BY {
+        assert!(exists(test), "{example} is said to be run by {test}, which is no test");
+    }
+}
+
+/// What is in `examples/`: files without their `.rs`, and directories.
+fn examples() -> BTreeSet<String> {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples");
+    let entries = fs::read_dir(directory).expect("there are examples");
+    let names = entries.map(|entry| entry.expect("a readable directory").path());
+    names
+        .map(|path| path.with_extension("").file_name().expect("a name").display().to_string())
+        .collect()
+}
+
+/// Whether `module::test` is a test below `tests/it/`.
+fn exists(test: &str) -> bool {
+    let (module, name) = test.split_once("::").expect("module::test");
+    let file = format!("{}/tests/it/{module}.rs", env!("CARGO_MANIFEST_DIR"));
+    let source = fs::read_to_string(&file).unwrap_or_else(|error| panic!("{file}: {error}"));
+    let syntax = syn::parse_file(&source).unwrap_or_else(|error| panic!("{file}: {error}"));
+    syntax.items.iter().any(|item| match item {
+        syn::Item::Fn(item) => {
+            item.sig.ident == name && item.attrs.iter().any(|a| a.path().is_ident("test"))
+        }
+        _ => false,
+    })
+}
