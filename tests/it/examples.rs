@@ -14,6 +14,8 @@ const RUN_BY: &[(&str, &str)] = &[
     ("crawler", "crawler::without_arguments_its_own_site_is_crawled_to_the_last_page"),
     ("e01_generator", "examples::e01_generator_says_what_python_says"),
     ("e02_mini_asyncio", "examples::e02_mini_asyncio_has_all_pages_under_way_at_once"),
+    ("e03_the_flow", "examples::e03_the_flow_tells_its_seven_steps"),
+    ("million", "examples::million_suspends_as_many_tasks_as_it_is_told"),
     ("e04_sequential", "examples::e04_sequential_serves_its_guests_in_any_order"),
 ];
 
@@ -30,8 +32,25 @@ fn e02_mini_asyncio_has_all_pages_under_way_at_once() {
 }
 
 #[test]
+fn e03_the_flow_tells_its_seven_steps() {
+    assert_prints("e03_the_flow", include_str!("expected/e03_the_flow.txt"));
+}
+
+#[test]
 fn e04_sequential_serves_its_guests_in_any_order() {
     assert_prints("e04_sequential", include_str!("expected/e04_sequential.txt"));
+}
+
+#[test]
+fn million_suspends_as_many_tasks_as_it_is_told() {
+    let finished = run(Command::new(example("million")).arg("20000"), LIMIT);
+    assert!(finished.status.success(), "{}", finished.stderr);
+    let lines: Vec<&str> = finished.stdout.lines().collect();
+    assert_eq!(lines[0], "20000 tasks suspended at once");
+    let memory = lines[1].strip_suffix(" bytes of memory each").expect("the memory line");
+    let memory: usize = memory.parse().expect("a number of bytes");
+    // One page of stack and the task, or two pages in a build without optimisation.
+    assert!((4096..16384).contains(&memory), "{memory} bytes a task");
 }
 
 /// Runs an example that takes no input: it must succeed, print `expected` and nothing else.
