@@ -23,7 +23,7 @@ impl<E: StdError + Send + Sync + 'static> From<E> for Error {
             return from_io(io);
         }
         if let Some(own) = any.downcast_mut::<Option<Carried>>().and_then(Option::take) {
-            return own.0;
+            return own.0.0;
         }
         match slot {
             Some(error) => match cancel_inside(&error) {
@@ -38,7 +38,7 @@ impl<E: StdError + Send + Sync + 'static> From<E> for Error {
 /// An I/O error: the one of ours that it carries, or a new one of kind `Io`.
 fn from_io(error: io::Error) -> Error {
     let carried = error.get_ref().and_then(|inner| inner.downcast_ref::<Carried>());
-    if let Some(Carried(own)) = carried {
+    if let Some(Carried(Own(own))) = carried {
         return own.clone();
     }
     match cancel_inside(&error) {
@@ -59,15 +59,14 @@ fn cancel_inside(error: &(dyn StdError + 'static)) -> Option<Error> {
     let mut next = Some(error);
     for _ in 0..DEPTH {
         let error = next?;
-        let carried = error.downcast_ref::<Carried>().or_else(|| {
-            // The payload of an `io::Error` is not its source, but its inside.
-            let inner = error.downcast_ref::<io::Error>()?.get_ref()?;
-            inner.downcast_ref::<Carried>()
-        });
-        if let Some(Carried(own)) = carried {
-            let control = matches!(own.kind(), ErrorKind::Cancelled | ErrorKind::GeneratorExit);
-            return control.then(|| own.clone());
+        let own = match error.downcast_ref::<Carried>() {
+            Some(carried) => Some(&carried.0),
+            None => error.downcast_ref::<Own>(),
+        };
+        if let Some(own) = own {
+            return own.is_control().then(|| own.0.clone());
         }
+        // The payload of an `io::Error` is not its source, but its inside.
         next = match error.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
             Some(inner) => Some(inner),
             None => error.source(),
@@ -77,7 +76,18 @@ fn cancel_inside(error: &(dyn StdError + 'static)) -> Option<Error> {
 }
 
 /// How an [`Error`] travels inside foreign errors.
-struct Carried(Error);
+struct Carried(Own);
+
+/// What it carries. A cancel is also its carrier's source: whoever wraps an
+/// `io::Error` and names that one's source as its own, as `serde_json` does,
+/// steps over the carrier.
+struct Own(Error);
+
+impl Own {
+    fn is_control(&self) -> bool {
+        matches!(self.0.kind(), ErrorKind::Cancelled | ErrorKind::GeneratorExit)
+    }
+}
 
 impl fmt::Debug for Carried {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -92,6 +102,24 @@ impl fmt::Display for Carried {
 }
 
 impl StdError for Carried {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        if self.0.is_control() { Some(&self.0) } else { self.0.source() }
+    }
+}
+
+impl fmt::Debug for Own {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.0, f)
+    }
+}
+
+impl fmt::Display for Own {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.0, f)
+    }
+}
+
+impl StdError for Own {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
         self.0.source()
     }
@@ -115,18 +143,18 @@ impl From<Error> for io::Error {
             _ if error.kind() == ErrorKind::Timeout => io::ErrorKind::TimedOut,
             _ => io::ErrorKind::Other,
         };
-        io::Error::new(kind, Carried(error))
+        io::Error::new(kind, Carried(Own(error)))
     }
 }
 
 impl From<Error> for BoxError {
     fn from(error: Error) -> BoxError {
-        Box::new(Carried(error))
+        Box::new(Carried(Own(error)))
     }
 }
 
 impl From<Error> for Box<dyn StdError> {
     fn from(error: Error) -> Box<dyn StdError> {
-        Box::new(Carried(error))
+        Box::new(Carried(Own(error)))
     }
 }

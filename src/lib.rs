@@ -1,4 +1,44 @@
-//! stackio
+//! asyncio's model - Task, Future, yield - on stackful coroutines: sequential
+//! code, one thread, no `async`, no `await`.
+//!
+//! A [`Task`] resumes its coroutine with a [`Future`]'s result; the coroutine
+//! yields the next future; the [`EventLoop`] completes futures from what the
+//! selector reports. Code inside a task sees nothing of it: it calls
+//! `stream.read(&mut buffer)?`, and the call returns when there is something.
+//!
+//! ```
+//! use stackio::{millis, run, sleep, spawn};
+//!
+//! fn count(n: u32) -> stackio::Result<u32> {
+//!     sleep(millis(1))?; // suspends the task, not the thread
+//!     Ok(n)
+//! }
+//!
+//! run(|| {
+//!     let a = spawn(|| count(1));
+//!     let b = spawn(|| count(2));
+//!     assert_eq!(a.join()? + b.join()?, 3);
+//!     Ok(())
+//! })?;
+//! # Ok::<(), stackio::Error>(())
+//! ```
+//!
+//! # Where to begin
+//!
+//! - [`run`] starts a loop, [`spawn`] a task, [`net`] has the sockets.
+//! - [`gather`], [`wait`], [`timeout`], [`shield`] and [`as_completed`] put tasks
+//!   together; a [`Queue`] connects them; [`to_thread`] takes what blocks elsewhere.
+//! - [`Generator`] is Python's generator, of use by itself.
+//! - [`Runner`] with a [`VirtualClock`] runs a program in no time, in the same
+//!   order each time; an [`Instrument`] sees every step.
+//! - [`from_asyncio`] maps asyncio's names to the ones here; [`guide`] says how
+//!   the parts fit and why.
+//!
+//! # The source
+//!
+//! The modules stand on floors and are listed in reading order. A module imports
+//! only what stands above it in this list, which a test holds them to. The names
+//! are asyncio's where asyncio has the thing.
 #![deny(missing_docs)]
 #![deny(unsafe_code)]
 #![warn(clippy::undocumented_unsafe_blocks)]
@@ -48,6 +88,9 @@ mod resolver;
 mod runners;
 // -- floor 6: friendly face
 pub mod net;
+// -- floor 7: watchers
+pub mod from_asyncio;
+pub mod guide;
 
 pub use awaitable::{Awaitable, ensure_future};
 pub use base_events::{EventLoop, get_running_loop};
@@ -75,3 +118,8 @@ pub use waits::{
     AsCompleted, AwaitedFuture, ReturnWhen, Waited, as_completed, shield, wait, wait_for,
 };
 pub use yielder::{Delegate, GeneratorState, Yielder};
+
+/// The code blocks of the README are tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -38,7 +38,8 @@ pub(crate) enum Direction {
 struct Side {
     /// Whether an operation may succeed; it is tried before this is believed.
     ready: Cell<bool>,
-    /// Whether the peer closed, or an error is waiting: then it stays ready.
+    /// Whether the peer closed, or an error or an urgent byte came: then a short
+    /// operation does not mean that nothing is left.
     ended: Cell<bool>,
     waiter: RefCell<Option<Future<()>>>,
     /// What to call at each readiness, instead of completing a waiter.
@@ -218,6 +219,8 @@ impl Driver {
         let place = self.watched.borrow_mut().insert(registration.clone());
         let token = self.token(place);
         let interest = Interest::READABLE | Interest::WRITABLE;
+        #[cfg(any(target_os = "linux", target_os = "android"))]
+        let interest = interest | Interest::PRIORITY;
         let added = self.poll.borrow().registry().register(&mut SourceFd(&fd), token, interest);
         if let Err(error) = added {
             self.watched.borrow_mut().remove(place);
@@ -276,13 +279,15 @@ impl Driver {
             return;
         }
         let failed = event.is_error();
+        // A read stops short at an urgent byte, with more behind it.
+        let urgent = event.is_priority();
         let readable = event.is_readable() || event.is_read_closed() || failed;
         let writable = event.is_writable() || event.is_write_closed() || failed;
         if watched {
             self.scheduler.emit(&Event::Ready { readable, writable });
         }
         if readable {
-            registration.read.wake(event.is_read_closed() || failed, self);
+            registration.read.wake(event.is_read_closed() || failed || urgent, self);
         }
         if writable {
             registration.write.wake(event.is_write_closed() || failed, self);

@@ -16,6 +16,10 @@ use crate::selector_events::Watched;
 use crate::selectors::Direction;
 use crate::timeouts::timeout;
 
+/// How many buffers of a vectored operation are looked at: `IOV_MAX`, on every
+/// system, to which std keeps as well.
+const MAX_BUFFERS: usize = 1024;
+
 /// A TCP connection (`std::net::TcpStream`).
 ///
 /// ```
@@ -255,7 +259,7 @@ impl Read for &TcpStream {
 
     #[track_caller]
     fn read_vectored(&mut self, buffers: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
-        let wanted = buffers.iter().map(|buffer| buffer.len()).sum();
+        let wanted = buffers.iter().take(MAX_BUFFERS).map(|buffer| buffer.len()).sum();
         self.read_with(wanted, |mut socket| socket.read_vectored(buffers))
     }
 }
@@ -280,7 +284,7 @@ impl Write for &TcpStream {
 
     #[track_caller]
     fn write_vectored(&mut self, buffers: &[IoSlice<'_>]) -> io::Result<usize> {
-        let wanted = buffers.iter().map(|buffer| buffer.len()).sum();
+        let wanted = buffers.iter().take(MAX_BUFFERS).map(|buffer| buffer.len()).sum();
         self.write_with(wanted, |mut socket| socket.write_vectored(buffers))
     }
 

@@ -1,0 +1,1 @@
+//! From asyncio's names to the ones here.

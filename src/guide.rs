@@ -1,0 +1,2 @@
+//! How the parts fit, and why they are as they are.
+#![doc = include_str!("../design.md")]
