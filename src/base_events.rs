@@ -180,20 +180,16 @@ impl EventLoop {
 
     /// Iterates until stopped; the loop has been entered.
     pub(crate) fn iterate(&self) -> Result {
-        self.scheduler().iterating.set(true);
-        let ended = loop {
-            if let Err(error) = self.run_once() {
-                break Err(error);
-            }
+        let _iterating = Iterating::begin(self.scheduler());
+        loop {
+            self.run_once()?;
             if let Some(interrupt) = self.0.interrupt.take() {
-                break Err(interrupt);
+                return Err(interrupt);
             }
             if self.0.stopping.replace(false) {
-                break Ok(());
+                return Ok(());
             }
-        };
-        self.scheduler().iterating.set(false);
-        ended
+        }
     }
 
     /// Iterates until the future is done; the loop has been entered.
@@ -284,6 +280,22 @@ impl EventLoop {
             }
             None => Err(deadlock(&inner.scheduler)),
         }
+    }
+}
+
+/// The time in which tasks and callbacks are run.
+struct Iterating<'a>(&'a Scheduler);
+
+impl Iterating<'_> {
+    fn begin(scheduler: &Scheduler) -> Iterating<'_> {
+        scheduler.iterating.set(true);
+        Iterating(scheduler)
+    }
+}
+
+impl Drop for Iterating<'_> {
+    fn drop(&mut self) {
+        self.0.iterating.set(false);
     }
 }
 

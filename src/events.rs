@@ -8,6 +8,7 @@ use std::any::Any;
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -15,7 +16,7 @@ use crate::clock::{Clock, Instant};
 use crate::context::Context;
 use crate::exceptions::{Error, ErrorKind, Result};
 use crate::instruments::{Event, FutureId, Instrument};
-use crate::reports::{CallbackOutput, Reports, run_callback};
+use crate::reports::{CallbackOutput, ExceptionContext, ExceptionSource, Reports, run_callback};
 use crate::timers::{Cancellable, Timers};
 
 /// Something that can be run once it is its turn.
@@ -216,7 +217,16 @@ impl Scheduler {
     pub(crate) fn emit(&self, event: &Event<'_>) {
         let instruments = self.instruments.borrow().clone();
         for instrument in instruments {
-            instrument.event(event);
+            // A watcher that panics must not tear a step in two.
+            let watched = catch_unwind(AssertUnwindSafe(|| instrument.event(event)));
+            if let Err(panic) = watched {
+                self.reports.report(&ExceptionContext {
+                    source: ExceptionSource::Loop,
+                    message: "an instrument panicked".to_owned(),
+                    exception: Some(Error::panic("an instrument", panic)),
+                    task: None,
+                });
+            }
         }
     }
 

@@ -270,16 +270,28 @@ impl FutureCore {
     }
 }
 
+impl FutureCore {
+    /// Reports an exception that nobody has looked at; called when it is dropped.
+    pub(crate) fn report_unretrieved(&self, task: Option<String>) {
+        if !self.unretrieved.replace(false) {
+            return;
+        }
+        let who = match &task {
+            Some(name) => format!("the task `{name}`"),
+            None => format!("future {}", self.id),
+        };
+        self.scheduler.reports().report(&ExceptionContext {
+            source: ExceptionSource::NeverRetrieved,
+            message: format!("the exception of {who} was never retrieved"),
+            exception: self.error.take(),
+            task,
+        });
+    }
+}
+
 impl Drop for FutureCore {
     fn drop(&mut self) {
-        if self.unretrieved.get() {
-            self.scheduler.reports().report(&ExceptionContext {
-                source: ExceptionSource::NeverRetrieved,
-                message: format!("the exception of future {} was never retrieved", self.id),
-                exception: self.error.take(),
-                task: None,
-            });
-        }
+        self.report_unretrieved(None);
     }
 }
 

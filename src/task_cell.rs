@@ -31,6 +31,12 @@ impl<T, F> TaskCell<T, F> {
     }
 }
 
+impl<T, F> Drop for TaskCell<T, F> {
+    fn drop(&mut self) {
+        self.core.report_unretrieved(Some(self.task.title()));
+    }
+}
+
 impl<T: 'static, F: FnOnce() -> Result<T> + 'static> AnyFuture for TaskCell<T, F> {
     fn core(&self) -> &FutureCore {
         &self.core
