@@ -1,1 +1,23 @@
-//! From asyncio's names to the ones here.
+//! From asyncio's names to the ones here: every public name of Python 3.13's.
+//!
+//! What the crate does not have is "not yet" there; "gone" is what later Pythons
+//! deprecate or remove; "none" has its reason at the end. In the left column a
+//! name that begins with a dot belongs to the class before it.
+//!
+//! The README has the short list, for the first day.
+#![doc = include_str!("from_asyncio/tasks.md")]
+#![doc = include_str!("from_asyncio/sharing.md")]
+#![doc = include_str!("from_asyncio/loop.md")]
+#![doc = include_str!("from_asyncio/network.md")]
+#![doc = include_str!("from_asyncio/rest.md")]
+
+// What the tables link to.
+#[cfg(doc)]
+use crate::{
+    AnyTask, AsCompleted, Awaitable, CallbackId, ContextVar, Error, ErrorKind, Event, EventLoop,
+    ExceptionContext, ExceptionSource, Future, Generator, Handle, Instant, Instrument, LifoQueue,
+    LoopBuilder, LoopHandle, PriorityQueue, Queue, ReturnWhen, Runner, Task, TaskBuilder, Timeout,
+    TimerHandle, Waited, all_tasks, as_completed, call_at, call_later, call_soon, current_task,
+    ensure_future, gather, gather_results, get_running_loop, net, run, shield, sleep, spawn,
+    timeout, timeout_at, to_thread, wait, wait_for, yield_now,
+};

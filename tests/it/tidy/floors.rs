@@ -27,7 +27,7 @@ const FLOORS: &[&str] = &[
     // The friendly face.
     "net streams subprocess compat",
     // Watchers.
-    "graph inspect sim guide",
+    "graph inspect sim from_asyncio guide",
 ];
 
 /// Floor and place on it, which order all modules.
