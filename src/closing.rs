@@ -5,13 +5,15 @@
 //! returns. One that refuses for ever is unwound, and where even that cannot be,
 //! its stack is leaked and reported: a leak is safe where a free is not.
 
+use std::rc::Rc;
+
 use crate::base_events::{EventLoop, Inner};
 use crate::events::Scheduler;
 use crate::exceptions::{Error, ErrorKind, Result};
 use crate::future_core::AnyFuture;
 use crate::reports::{ExceptionContext, ExceptionSource};
 use crate::steps::{dispose, force_end};
-use crate::task_core::{task_core, unfinished};
+use crate::task_core::{TaskObject, task_core, unfinished, unfinished_task};
 
 /// How many times closing a loop looks for tasks that others have spawned.
 const DISPOSAL_ROUNDS: usize = 16;
@@ -35,6 +37,25 @@ impl EventLoop {
     }
 }
 
+/// Makes a task end now, wherever it stands; false if that cannot be.
+fn end_task(task: &Rc<dyn TaskObject>) -> bool {
+    if task.task().coroutine.fiber.is_running() {
+        return false;
+    }
+    if !task.core().is_done() {
+        dispose(task.clone());
+    }
+    task.core().is_done() || force_end(task.clone())
+}
+
+/// The same, for a task of which one has only the future.
+pub(crate) fn end_now(future: &Rc<dyn AnyFuture>) -> bool {
+    match unfinished_task(&**future) {
+        Some(task) => end_task(&task),
+        None => future.core().is_done(),
+    }
+}
+
 impl Inner {
     fn close(&self) {
         if self.scheduler.is_closed() {
@@ -47,10 +68,7 @@ impl Inner {
                 break;
             }
             for task in tasks {
-                if !task.core().is_done() {
-                    dispose(task.clone());
-                }
-                if !task.core().is_done() && !force_end(task.clone()) {
+                if !end_task(&task) {
                     self.report_leak(&*task);
                 }
             }

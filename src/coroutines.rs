@@ -145,6 +145,15 @@ pub(crate) fn suspend(awaited: Option<Rc<dyn AnyFuture>>) -> Result {
     coroutine.thrown.take().map_or(Ok(()), Err)
 }
 
+/// Whether the current task could be suspended now.
+pub(crate) fn can_suspend() -> bool {
+    // SAFETY: as in `suspend`.
+    let coroutine = unsafe { COROUTINE.get().as_ref() };
+    coroutine.is_some_and(|coroutine| {
+        coroutine.fiber.is_running() && !coroutine.disposed.get() && !std::thread::panicking()
+    })
+}
+
 /// Counts an operation that did not have to wait; every so often it makes the
 /// task give way, so that a peer who is always ready starves nobody. It is called
 /// before the operation, so that a cancellation that arrives here loses nothing.

@@ -90,7 +90,14 @@ pub(crate) fn dispose(task: Rc<dyn TaskObject>) {
 /// Unwinds a task that refuses to end; false if even that cannot be, and the task
 /// is given up.
 pub(crate) fn force_end(task: Rc<dyn TaskObject>) -> bool {
-    if task.task().coroutine.fiber.unwind() {
+    // Current all the while: a body that swallows the unwinding and goes on to
+    // wait has to come to the door, where the next one begins.
+    let former = replace_current(Some(task.clone()));
+    Context::swap(&task.task().context);
+    let unwound = task.task().coroutine.fiber.unwind();
+    Context::swap(&task.task().context);
+    drop(replace_current(former));
+    if unwound {
         end(task);
         return true;
     }

@@ -123,6 +123,12 @@ impl Owner for TaskCore {
     }
 }
 
+/// An unfinished task by its future.
+pub(crate) fn unfinished_task(future: &dyn AnyFuture) -> Option<Rc<dyn TaskObject>> {
+    let place = task_core(future)?.place.get()?;
+    UNFINISHED.with(|tasks| tasks.borrow().get(place))
+}
+
 /// The task part of a future that is a task.
 pub(crate) fn task_core(future: &dyn AnyFuture) -> Option<&TaskCore> {
     future.extension()?.downcast_ref()

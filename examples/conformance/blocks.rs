@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use stackio::{Instant, Result, Timeout};
+use stackio::{Instant, Result, TaskGroup, Timeout};
 
 use crate::errors::runtime_error;
 use crate::frame::Frame;
@@ -47,6 +47,9 @@ impl Interpreter {
                 self.repeat(rounds, body, frame)
             }
             Control::Timeout(op) => self.timeout_block(op, frame),
+            Control::TaskGroup { variable, body } => {
+                self.group_block(variable.as_deref(), body, frame)
+            }
         }
     }
 
@@ -119,6 +122,26 @@ impl Interpreter {
         };
         let name = if op.absolute { "timeout_at" } else { "timeout" };
         self.log(frame, &format!("{name} {outcome}"));
+        ended
+    }
+
+    fn group_block(
+        self: &Rc<Self>,
+        variable: Option<&str>,
+        body: &[Op],
+        frame: &mut Frame,
+    ) -> Result<Flow> {
+        let group = TaskGroup::new();
+        let object = Object::new(What::Group(group.clone()), variable);
+        if let Some(name) = variable {
+            self.assign(name, Value::Object(object), frame);
+        }
+        let ended = group.scope(|_| self.block(body, frame));
+        let outcome = match &ended {
+            Err(error) => format!("!! {}", self.trace.render_error(error)),
+            Ok(_) => "-> None".to_owned(),
+        };
+        self.log(frame, &format!("task_group {outcome}"));
         ended
     }
 }

@@ -175,7 +175,7 @@ impl Interpreter {
 
     fn control_op(self: &Rc<Self>, op: &Control, frame: &mut Frame) -> Result<Flow> {
         self.step()?;
-        if frame.in_callback && matches!(op, Control::Timeout(_)) {
+        if frame.in_callback && matches!(op, Control::Timeout(_) | Control::TaskGroup { .. }) {
             return Err(type_error());
         }
         self.control(op, frame)

@@ -103,6 +103,9 @@ fn control(f: &Fields) -> Parsed<Option<Control>> {
             variable: f.optional_text("as"),
             body: f.ops("body")?,
         }),
+        "task_group" if f.kind == Kind::Task => {
+            Control::TaskGroup { variable: f.optional_text("as"), body: f.ops("body")? }
+        }
         _ => return Ok(None),
     }))
 }
@@ -130,6 +133,11 @@ fn plain(f: &Fields) -> Parsed<Option<Action>> {
 fn task(f: &Fields) -> Parsed<Option<Action>> {
     let on = || f.optional_text("on").unwrap_or_else(|| "self".to_owned());
     let op = match f.op {
+        "group_spawn" => TaskOp::GroupSpawn {
+            on: f.text("on")?,
+            coro: f.coro("coro")?,
+            name: f.optional_text("name"),
+        },
         "spawn" => TaskOp::Spawn { coro: f.coro("coro")?, name: f.optional_text("name") },
         "call" => TaskOp::Call(f.coro("coro")?),
         "await" => TaskOp::Await(f.text("on")?),

@@ -46,6 +46,7 @@ pub enum Control {
     Repeat { times: i64, body: Vec<Op> },
     For { items: Expr, variable: Option<String>, body: Vec<Op> },
     Timeout(TimeoutBlock),
+    TaskGroup { variable: Option<String>, body: Vec<Op> },
 }
 
 pub struct TryOp {
@@ -81,6 +82,7 @@ pub enum PlainOp {
 
 pub enum TaskOp {
     Spawn { coro: CoroSpec, name: Option<String> },
+    GroupSpawn { on: String, coro: CoroSpec, name: Option<String> },
     Call(CoroSpec),
     Await(String),
     EnsureFuture(Awaitable),

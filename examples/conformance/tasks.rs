@@ -25,6 +25,16 @@ impl Interpreter {
                 };
                 Ok(Value::Future(task.future()))
             }
+            TaskOp::GroupSpawn { on, coro, name } => {
+                let object = self.object(on, frame)?;
+                let group = object.group()?;
+                let coroutine = self.coroutine(coro, frame)?;
+                let task = match name {
+                    Some(name) => group.spawn_built(TaskBuilder::new().name(name), coroutine)?,
+                    None => group.spawn(coroutine)?,
+                };
+                Ok(Value::Future(task.future()))
+            }
             TaskOp::Call(coro) => self.coroutine(coro, frame)?(),
             TaskOp::Await(on) => self.future(on, frame)?.wait(),
             TaskOp::EnsureFuture(of) => {

@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use stackio::{
-    AsCompleted, Error, Future, Generator, Handle, Instant, Result, Timeout, TimerHandle,
+    AsCompleted, Error, Future, Generator, Handle, Instant, Result, TaskGroup, Timeout, TimerHandle,
 };
 
 use crate::errors::type_error;
@@ -80,6 +80,7 @@ pub enum What {
     Handle(Handle),
     Timer(TimerHandle),
     Timeout(Timeout),
+    Group(TaskGroup),
     Queue(AnyQueue),
     Iterator(AsCompleted<Value>),
     Generator(ProgramGenerator),
@@ -90,6 +91,7 @@ impl What {
         match self {
             What::Handle(_) | What::Timer(_) => "handle",
             What::Timeout(_) => "timeout",
+            What::Group(_) => "group",
             What::Queue(_) => "queue",
             What::Iterator(_) => "iterator",
             What::Generator(_) => "generator",
@@ -107,6 +109,13 @@ impl Object {
     pub fn timeout(&self) -> Result<&Timeout> {
         match &self.what {
             What::Timeout(timeout) => Ok(timeout),
+            _ => Err(type_error()),
+        }
+    }
+
+    pub fn group(&self) -> Result<&TaskGroup> {
+        match &self.what {
+            What::Group(group) => Ok(group),
             _ => Err(type_error()),
         }
     }

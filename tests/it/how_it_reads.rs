@@ -6,7 +6,8 @@ use std::rc::Rc;
 
 use stackio::net::{TcpListener, TcpStream};
 use stackio::{
-    Error, Queue, Result, Runner, VirtualClock, millis, run, secs, sleep, spawn, timeout,
+    Error, Queue, Result, Runner, VirtualClock, millis, run, secs, sleep, spawn, task_group,
+    timeout,
 };
 
 fn count(n: u32) -> Result<u32> {
@@ -117,4 +118,25 @@ fn workers_share_a_queue_and_give_up_on_a_slow_page() {
     });
     assert_eq!(pages.unwrap(), [vec![1, 2, 3], vec![4], vec![]]);
     assert_eq!(clock.now().as_millis(), 5_000);
+}
+
+#[test]
+fn children_of_a_task_group_borrow_what_is_around_it() {
+    let clock = VirtualClock::new();
+    let mut runner = Runner::builder().virtual_clock(&clock).build().unwrap();
+    let pages = runner.run(|| {
+        let todo: Queue<Url> = Queue::new(0);
+        let pages = RefCell::new(Vec::new());
+        todo.put(0)?;
+        task_group(|g| {
+            let workers: Vec<_> = (0..8).map(|_| g.spawn(|| worker(&todo, &pages))).collect();
+            todo.join()?;
+            for w in &workers {
+                w.cancel();
+            }
+            Ok(())
+        })?;
+        Ok(pages.into_inner())
+    });
+    assert_eq!(pages.unwrap(), [vec![1, 2, 3], vec![4], vec![]]);
 }

@@ -15,7 +15,7 @@ const LONGEST_FUNCTION: usize = 60;
 
 /// The modules that may be unsafe: what is done to stacks, and what rests on it.
 const CELLAR: &[&str] =
-    &["sys", "stack", "fiber", "yielder", "generator", "coroutines", "task_cell"];
+    &["sys", "stack", "fiber", "yielder", "generator", "coroutines", "task_cell", "scoped"];
 
 /// The modules that may switch away from a stack: the switch itself, and the two doors to it,
 /// for generators and for tasks. Everything else waits for a future, which takes the latter.
