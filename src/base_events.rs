@@ -18,6 +18,7 @@
 
 use std::any::Any;
 use std::cell::{Cell, RefCell};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,6 +29,7 @@ use crate::exceptions::{Error, ErrorKind, Result};
 use crate::fiber::report_overflow;
 use crate::future_core::{AnyFuture, CallbackId, Function};
 use crate::remote::Remote;
+use crate::reports::{ExceptionContext, ExceptionSource};
 use crate::selectors::Driver;
 use crate::stack::release_cold;
 use crate::sys::coarse::coarse_millis;
@@ -226,11 +228,14 @@ impl EventLoop {
         } else if matches!(scheduler.clock(), Clock::Virtual(_)) {
             scheduler.push_due_timers(scheduler.now());
         }
-        for _ in 0..scheduler.ready_len() {
-            match scheduler.pop_ready() {
-                Some(runnable) => runnable.run(),
-                None => break,
-            }
+        let left = Cell::new(scheduler.ready_len());
+        while let Err(panic) = catch_unwind(AssertUnwindSafe(|| run_ready(scheduler, &left))) {
+            scheduler.reports().report(&ExceptionContext {
+                source: ExceptionSource::Loop,
+                message: "a destructor panicked in the event loop".to_owned(),
+                exception: Some(Error::panic("the event loop", panic)),
+                task: None,
+            });
         }
         Ok(())
     }
@@ -279,6 +284,19 @@ impl EventLoop {
                 Ok(Some(Duration::ZERO))
             }
             None => Err(deadlock(&inner.scheduler)),
+        }
+    }
+}
+
+/// Runs what is ready, at most `left`. Bodies and callbacks catch their own panics;
+/// what comes out of here is one in a destructor.
+#[inline]
+fn run_ready(scheduler: &Scheduler, left: &Cell<usize>) {
+    while left.get() > 0 {
+        left.set(left.get() - 1);
+        match scheduler.pop_ready() {
+            Some(runnable) => runnable.run(),
+            None => return,
         }
     }
 }

@@ -23,17 +23,13 @@ use std::ptr;
 use std::rc::Rc;
 
 use crate::exceptions::{Error, ErrorKind, Result};
-use crate::fiber::Fiber;
+use crate::fiber::{Fiber, Refusal};
 use crate::future_core::AnyFuture;
 use crate::futures::Future;
 
 /// How many operations that need not wait a task may do in one step before it is
 /// made to give way to the others.
 const OPERATIONS_PER_STEP: u32 = 128;
-
-/// How often a task that is being disposed of is refused to suspend before it is
-/// unwound by force.
-const DISPOSAL_REFUSALS: u16 = 100;
 
 /// The coroutine of a task: its fiber, and what passes through the door.
 pub(crate) struct Coroutine {
@@ -45,8 +41,6 @@ pub(crate) struct Coroutine {
     pub(crate) suspended_at: Cell<Option<&'static Location<'static>>>,
     /// Set when the loop disposes of the task: it is not to wait any more.
     pub(crate) disposed: Cell<bool>,
-    /// Counts the suspensions refused for that.
-    refusals: Cell<u16>,
 }
 
 /// A task, as the door sees it.
@@ -89,7 +83,6 @@ impl Coroutine {
             thrown: Cell::new(None),
             suspended_at: Cell::new(None),
             disposed: Cell::new(false),
-            refusals: Cell::new(0),
         }
     }
 
@@ -98,19 +91,14 @@ impl Coroutine {
         if !self.fiber.is_running() {
             return Err(outside());
         }
-        if std::thread::panicking() {
-            return Err(unwinding());
+        match self.fiber.refusal(self.disposed.get()) {
+            None => Ok(()),
+            Some(Refusal::Unwinding) => Err(unwinding()),
+            Some(Refusal::Ending) => Err(Error::cancelled_with("the event loop is closing")),
         }
-        if self.disposed.get() && self.refusals.get() < DISPOSAL_REFUSALS {
-            self.refusals.set(self.refusals.get() + 1);
-            return Err(Error::cancelled_with("the event loop is closing"));
-        }
-        Ok(())
     }
 }
 
-/// The panic count belongs to the thread: switching now would make every other
-/// task believe that it panics.
 #[cold]
 fn unwinding() -> Error {
     let text = "cannot suspend while the thread is unwinding from a panic";

@@ -38,6 +38,18 @@ thread_local! {
     static CURRENT: Cell<*const Fiber> = const { Cell::new(ptr::null()) };
 }
 
+/// How often a body that is to end is refused to suspend.
+const REFUSALS: u16 = 100;
+
+/// Why a body may not suspend.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    /// The thread is unwinding from a panic.
+    Unwinding,
+    /// It is to end.
+    Ending,
+}
+
 /// How often an unwinding that user code swallows is tried again.
 const UNWIND_TRIES: u16 = 64;
 
@@ -80,6 +92,10 @@ pub(crate) struct Fiber {
     state: Cell<State>,
     /// Counts the attempts to unwind; 0 in normal life.
     unwinding: Cell<u16>,
+    /// Whether the thread was unwinding from a panic when the fiber was resumed.
+    resumed_in_panic: Cell<bool>,
+    /// Counts the suspensions refused to a body that is to end.
+    refusals: Cell<u16>,
 }
 
 impl Fiber {
@@ -92,6 +108,8 @@ impl Fiber {
             owner: Cell::new(None),
             state: Cell::new(State::Idle),
             unwinding: Cell::new(0),
+            resumed_in_panic: Cell::new(false),
+            refusals: Cell::new(0),
         }
     }
 
@@ -134,6 +152,7 @@ impl Fiber {
         assert_eq!(self.state.get(), State::Suspended, "only a suspended fiber is resumed");
         let parent = CURRENT.replace(self.innermost.get());
         self.parent.set(parent);
+        self.resumed_in_panic.set(std::thread::panicking());
         self.state.set(State::Running);
         // SAFETY: the state was `Suspended`, so there is a coroutine, and being
         // `Running` now keeps every other `resume` and `drop` out of the cell.
@@ -172,7 +191,30 @@ impl Fiber {
         self.raise_if_unwinding();
     }
 
+    /// Whether a body that wants to suspend must not. `ending`: somebody waits for
+    /// its end, and it is refused for a while, before it is unwound.
+    ///
+    /// A body that is unwinding itself is refused always: the panic count is the
+    /// thread's, and whoever ran next would seem to be panicking. If the panic is
+    /// one of those outside, leaving the fiber changes nothing for them.
     #[inline]
+    pub(crate) fn refusal(&self, ending: bool) -> Option<Refusal> {
+        let panicking = std::thread::panicking();
+        if panicking && !self.resumed_in_panic.get() {
+            return Some(Refusal::Unwinding);
+        }
+        if !panicking && !ending {
+            return None;
+        }
+        let refusals = self.refusals.get();
+        self.refusals.set(refusals.saturating_add(1));
+        match refusals < REFUSALS {
+            false => None,
+            true if ending => Some(Refusal::Ending),
+            true => Some(Refusal::Unwinding),
+        }
+    }
+
     fn raise_if_unwinding(&self) {
         let tries = self.unwinding.get();
         if tries > 0 && tries < UNWIND_TRIES {

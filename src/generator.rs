@@ -111,7 +111,7 @@ impl<S: 'static, Y: 'static, R: 'static> Generator<S, Y, R> {
             yielded: Cell::new(None),
             suspended_at: Cell::new(None),
             delegate: RefCell::new(None),
-            refusals: Cell::new(0),
+            dropping: Cell::new(false),
         };
         let outcome = Rc::new(Cell::new(None));
         Generator { core: Rc::new(core), body: Cell::new(Some(body)), outcome, stack_size }
@@ -301,7 +301,7 @@ impl<S: 'static, Y: 'static, R: 'static> Generator<S, Y, R> {
 
     /// Ends a suspended generator for good, whatever its body does.
     fn finish(&self) {
-        self.core.refusals.set(1);
+        self.core.dropping.set(true);
         let panic = catch_unwind(AssertUnwindSafe(|| {
             if let Err(error) = self.close() {
                 tracing::debug!(generator = %self.core.name, %error, "closed by drop");

@@ -118,10 +118,18 @@ impl<T: 'static, F: FnOnce() -> Result<T> + 'static> TaskObject for TaskCell<T, 
     }
 
     fn drop_body(&self) {
-        drop(self.body.take());
+        drop_value(self.body.take());
     }
 
     fn drop_result(&self) {
-        drop(self.slot.take());
+        drop_value(self.slot.take());
+    }
+}
+
+/// Drops a value of the user's in the middle of a step: a destructor that panics
+/// there must not tear it in two.
+fn drop_value<V>(value: V) {
+    if catch_unwind(AssertUnwindSafe(|| drop(value))).is_err() {
+        tracing::error!("a destructor panicked while a task was being ended");
     }
 }

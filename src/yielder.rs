@@ -12,11 +12,7 @@ use std::panic::Location;
 use std::rc::Rc;
 
 use crate::exceptions::{Error, ErrorKind, Result};
-use crate::fiber::{Fiber, Owner};
-
-/// How many yields a generator that is being dropped is refused before it is
-/// unwound by force.
-const DROP_REFUSALS: u16 = 100;
+use crate::fiber::{Fiber, Owner, Refusal};
 
 /// Where a generator stands (Python's `inspect.getgeneratorstate`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,8 +47,8 @@ pub(crate) struct Core<S, Y> {
     pub(crate) yielded: Cell<Option<Y>>,
     pub(crate) suspended_at: Cell<Option<&'static Location<'static>>>,
     pub(crate) delegate: RefCell<Option<Delegate>>,
-    /// Not 0 while the generator is being dropped: counts the yields refused.
-    pub(crate) refusals: Cell<u16>,
+    /// Set while the generator is being dropped: it is not to yield any more.
+    pub(crate) dropping: Cell<bool>,
 }
 
 impl<S, Y> Owner for Core<S, Y> {
@@ -135,16 +131,12 @@ impl<S, Y> Core<S, Y> {
             );
             return Err(Error::text(ErrorKind::Runtime, text));
         }
-        if std::thread::panicking() {
-            let text = "cannot yield while the thread is unwinding from a panic";
-            return Err(Error::text(ErrorKind::Runtime, text));
-        }
-        match self.refusals.get() {
-            0 => Ok(()),
-            refusals if refusals > DROP_REFUSALS => Ok(()),
-            refusals => {
-                self.refusals.set(refusals + 1);
-                Err(Error::from(ErrorKind::GeneratorExit))
+        match self.fiber.refusal(self.dropping.get()) {
+            None => Ok(()),
+            Some(Refusal::Ending) => Err(Error::from(ErrorKind::GeneratorExit)),
+            Some(Refusal::Unwinding) => {
+                let text = "cannot yield while the thread is unwinding from a panic";
+                Err(Error::text(ErrorKind::Runtime, text))
             }
         }
     }

@@ -3,9 +3,16 @@
 //! Modules mirror `src/`; a test's name is the scenario it plays. `tidy` checks the structure of
 //! the sources, `examples` runs every lesson, and `support` holds what more than one module needs.
 
+mod children;
 mod conformance;
 mod crawler;
 mod examples;
+mod from_asyncio;
+mod futures;
+mod generator;
 mod how_it_reads;
+mod loops;
+mod stacks;
 mod support;
+mod tasks;
 mod tidy;
