@@ -38,6 +38,9 @@ thread_local! {
     static CURRENT: Cell<*const Fiber> = const { Cell::new(ptr::null()) };
 }
 
+/// How many nested calls share a stack.
+const NESTED_CALLS: usize = 32;
+
 /// How often a body that is to end is refused to suspend.
 const REFUSALS: u16 = 100;
 
@@ -264,6 +267,29 @@ impl Drop for Fiber {
             // stack's owner forgets it with the coroutine.
             std::mem::forget(coroutine);
         }
+    }
+}
+
+/// Calls a function that may call this again and again, as deep as data goes: every
+/// so often the next calls get a stack of their own.
+pub(crate) fn nested<R>(call: impl FnOnce() -> R) -> R {
+    thread_local! {
+        static DEPTH: Cell<usize> = const { Cell::new(0) };
+    }
+    struct Level(usize);
+    impl Drop for Level {
+        fn drop(&mut self) {
+            DEPTH.set(self.0);
+        }
+    }
+    let level = Level(DEPTH.get());
+    DEPTH.set(level.0 + 1);
+    if level.0 % NESTED_CALLS != NESTED_CALLS - 1 {
+        return call();
+    }
+    match Stack::allocate(crate::stack::DEFAULT_STACK_SIZE) {
+        Ok(stack) => corosensei::on_stack(stack, call),
+        Err(_) => call(),
     }
 }
 

@@ -8,6 +8,7 @@ use std::rc::Rc;
 use crate::awaitable::Awaitable;
 use crate::events::Scheduler;
 use crate::exceptions::{Error, Result};
+use crate::fiber::nested;
 use crate::future_core::{AnyFuture, CallbackId, Function, FutureCore, Promise, Slot};
 use crate::futures::Future;
 use crate::instruments::FutureId;
@@ -205,7 +206,7 @@ impl<R: 'static> AnyFuture for Gathering<R> {
         }
         let mut accepted = false;
         for child in &self.children {
-            accepted |= child.clone().cancel_any(message);
+            accepted |= nested(|| child.clone().cancel_any(message));
         }
         if accepted {
             self.cancel_requested.set(true);

@@ -12,6 +12,7 @@ mod futures;
 mod generator;
 mod how_it_reads;
 mod loops;
+mod net;
 mod stacks;
 mod support;
 mod tasks;

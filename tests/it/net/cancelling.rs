@@ -7,7 +7,7 @@ use std::net;
 use std::rc::Rc;
 
 use stackio::net::{TcpListener, TcpStream};
-use stackio::{Error, ErrorKind, Result, Task, millis, spawn, timeout};
+use stackio::{Error, ErrorKind, Result, Task, millis, spawn, timeout, to_thread, yield_now};
 
 use super::connecting::full_backlog;
 use super::{ANY, pair_with_std, play, settle};
@@ -109,6 +109,23 @@ fn a_cancelled_connect_tries_no_further_address() {
         let error = error_of(connecting);
         assert_eq!((error.kind(), error.message()), (ErrorKind::Cancelled, Some("enough")));
         assert_eq!(other.accept().unwrap_err().kind(), io::ErrorKind::WouldBlock);
+        Ok(())
+    });
+}
+
+#[test]
+fn a_cancelled_lookup_connects_to_nobody() {
+    play(|| {
+        let listener = net::TcpListener::bind(ANY)?;
+        listener.set_nonblocking(true)?;
+        let port = listener.local_addr()?.port();
+        let connecting = spawn(move || Ok(TcpStream::connect(("localhost", port))?));
+        // Its first step ends with the question to another thread.
+        yield_now()?;
+        connecting.cancel();
+        assert!(error_of(connecting).is_cancelled());
+        assert_eq!(to_thread(|| "the thread is free again")?, "the thread is free again");
+        assert_eq!(listener.accept().unwrap_err().kind(), io::ErrorKind::WouldBlock);
         Ok(())
     });
 }

@@ -19,7 +19,7 @@ pub fn full_backlog() -> io::Result<(net::TcpListener, SocketAddr, Vec<net::TcpS
     let listener = net::TcpListener::from(socket);
     let address = listener.local_addr()?;
     let mut queued = Vec::new();
-    while let Ok(stream) = net::TcpStream::connect_timeout(&address, millis(100)) {
+    while let Ok(stream) = net::TcpStream::connect_timeout(&address, millis(250)) {
         queued.push(stream);
         assert!(queued.len() < 20, "the backlog is no limit here");
     }

@@ -342,3 +342,23 @@ fn a_result_whose_destructor_panics_does_not_take_the_loop_down() {
     });
     assert_eq!(ended.unwrap(), 5);
 }
+
+#[test]
+fn a_chain_of_gathers_is_cancelled_however_long_it_is() {
+    let cancelled = run(|| {
+        let last: Future<u32> = Future::new();
+        let mut chain = spawn({
+            let last = last.clone();
+            move || last.wait()
+        });
+        for _ in 0..5_000 {
+            let next = chain;
+            chain = spawn(move || Ok(gather(vec![next]).join()?[0]));
+        }
+        yield_now()?;
+        chain.cancel();
+        assert!(chain.wait().unwrap_err().is_cancelled());
+        Ok(last.cancelled())
+    });
+    assert!(cancelled.unwrap());
+}
