@@ -140,7 +140,8 @@ fn a_delegate_driven_to_its_end_by_somebody_else_ends_the_delegation() {
 
 #[test]
 fn delegating_to_oneself_is_executing_already() {
-    let slot: Rc<RefCell<Option<Rc<Generator<(), u32, Option<Option<()>>>>>>> = Rc::default();
+    type Itself = Rc<Generator<(), u32, Option<Option<()>>>>;
+    let slot: Rc<RefCell<Option<Itself>>> = Rc::default();
     let me = slot.clone();
     let generator = Rc::new(Generator::new(move |co| {
         let this = me.borrow().clone().unwrap();

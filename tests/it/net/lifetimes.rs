@@ -1,5 +1,6 @@
 //! Descriptors: none is left behind, and a number used again is a new socket.
 
+use std::cell::Cell;
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::net;
@@ -7,11 +8,11 @@ use std::os::fd::{AsFd, AsRawFd, RawFd};
 use std::rc::Rc;
 
 use stackio::net::{TcpListener, TcpStream, UdpSocket};
-use stackio::{EventLoop, Result, spawn};
+use stackio::{Event, EventLoop, Instrument, Result, Runner, spawn};
 
 use super::alone::{MANY_DESCRIPTORS, alone, open_descriptors};
 use super::connecting::full_backlog;
-use super::{ANY, pair, pair_with_std, play, play_asking_often, settle};
+use super::{ANY, pair, pair_with_std, play, play_asking_often, play_on, settle};
 
 #[test]
 fn a_thousand_connections_leave_no_descriptor() {
@@ -207,6 +208,40 @@ fn a_socket_closed_and_replaced_in_the_iteration_of_its_event_is_a_new_one() {
             UdpSocket::bind(ANY)?.send_to(b"three", address)?;
             assert_eq!(reader.join()?, b"three");
         }
+        Ok(())
+    });
+}
+
+#[derive(Default)]
+struct ReadyEvents(Cell<usize>);
+
+impl Instrument for ReadyEvents {
+    fn event(&self, event: &Event<'_>) {
+        if let Event::Ready { .. } = event {
+            self.0.set(self.0.get() + 1);
+        }
+    }
+}
+
+/// A duplicate keeps what the system watches alive, so closing alone would not end the watching.
+#[test]
+fn a_duplicate_of_a_descriptor_does_not_keep_a_closed_socket_watched() {
+    let seen = Rc::new(ReadyEvents::default());
+    let builder = Runner::builder().select_budget(1).instrument(seen.clone());
+    play_on(builder.build().expect("a loop"), move || {
+        let (near, mut far) = pair_with_std()?;
+        let _duplicate = near.as_fd().try_clone_to_owned()?;
+        let reading = near.try_clone()?;
+        let reader = spawn(move || Ok((&reading).read(&mut [0; 8])?));
+        settle()?;
+        far.write_all(b"data")?;
+        assert_eq!(reader.join()?, 4);
+        let before = seen.0.get();
+        assert!(before > 0, "it was watched");
+        drop(near);
+        far.write_all(b"more")?;
+        settle()?;
+        assert_eq!(seen.0.get(), before, "events of a closed socket");
         Ok(())
     });
 }

@@ -247,6 +247,28 @@ fn under_a_virtual_clock_time_stands_still_while_a_socket_is_waited_for() {
 }
 
 #[test]
+fn a_read_in_time_leaves_no_timer_behind() {
+    let clock = VirtualClock::new();
+    let mut runner = stackio::Runner::builder().virtual_clock(&clock).build().unwrap();
+    let before = clock.now();
+    let ended = runner.run(|| {
+        let (near, mut far) = pair_with_std()?;
+        near.set_read_timeout(Some(secs(3600)))?;
+        for _ in 0..3 {
+            let reading = near.try_clone()?;
+            let reader = spawn(move || Ok((&reading).read(&mut [0; 8])?));
+            settle()?;
+            far.write_all(b"data")?;
+            assert_eq!(reader.join()?, 4);
+        }
+        // With a timer left, time would pass before this is found out.
+        stackio::Future::<()>::new().wait()
+    });
+    assert_eq!(ended.unwrap_err().kind(), stackio::ErrorKind::Deadlock);
+    assert_eq!(clock.now(), before);
+}
+
+#[test]
 fn under_a_virtual_clock_time_passes_again_after_a_cancelled_read() {
     let clock = VirtualClock::new();
     let mut runner = stackio::Runner::builder().virtual_clock(&clock).build().unwrap();

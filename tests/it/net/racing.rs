@@ -19,15 +19,8 @@ struct Starter {
 
 impl Starter {
     fn new() -> Result<Starter> {
-        let (near, far) = pair_with_std()?;
-        let starter = Starter { near, far };
-        // From now on it is watched, and known to be empty: a read waits for an event.
-        let reading = starter.near.try_clone()?;
-        let reader = spawn(move || Ok((&reading).read(&mut [0; 8])?));
-        settle()?;
-        reader.cancel();
-        settle()?;
-        Ok(starter)
+        let (near, far) = watched_and_empty()?;
+        Ok(Starter { near, far })
     }
 
     /// To be called before what is to be ready together with it.
@@ -38,6 +31,18 @@ impl Starter {
     fn wait(&mut self) -> Result {
         Ok(self.near.read_exact(&mut [0; 1])?)
     }
+}
+
+/// A connection that the loop watches and knows to be empty, since a read that waited got less than
+/// it asked for: whoever reads next has to wait for an event.
+fn watched_and_empty() -> Result<(TcpStream, net::TcpStream)> {
+    let (near, mut far) = pair_with_std()?;
+    let reading = near.try_clone()?;
+    let reader = spawn(move || Ok((&reading).read(&mut [0; 8])?));
+    settle()?;
+    far.write_all(b".")?;
+    assert_eq!(reader.join()?, 1);
+    Ok((near, far))
 }
 
 fn reader(stream: &Rc<TcpStream>) -> (Task<Vec<u8>>, Rc<Cell<bool>>) {
@@ -59,7 +64,7 @@ fn reader(stream: &Rc<TcpStream>) -> (Task<Vec<u8>>, Rc<Cell<bool>>) {
 fn a_reader_cancelled_when_it_is_ready_does_not_take_the_next_ones_place() {
     play(|| {
         let mut starter = Starter::new()?;
-        let (near, mut far) = pair_with_std()?;
+        let (near, mut far) = watched_and_empty()?;
         let near = Rc::new(near);
         let (first, ran) = reader(&near);
         settle()?;
@@ -68,10 +73,10 @@ fn a_reader_cancelled_when_it_is_ready_does_not_take_the_next_ones_place() {
         starter.wait()?;
 
         assert!(!ran.get() && !first.done(), "the reader was to be ready, not to have run");
-        first.cancel();
         let mut buffer = [0; 8];
         // Had its event not come yet, this would be refused.
         assert_eq!((&*near).read(&mut buffer)?, 3);
+        first.cancel();
         call_later(millis(1), move || Ok(far.write_all(b"two")?));
         assert_eq!((&*near).read(&mut buffer)?, 3);
         assert_eq!(&buffer[..3], b"two");
@@ -84,7 +89,7 @@ fn a_reader_cancelled_when_it_is_ready_does_not_take_the_next_ones_place() {
 fn the_data_of_a_reader_cancelled_when_it_is_ready_goes_to_the_next() {
     play(|| {
         let mut starter = Starter::new()?;
-        let (near, mut far) = pair_with_std()?;
+        let (near, mut far) = watched_and_empty()?;
         let near = Rc::new(near);
         let (first, ran) = reader(&near);
         settle()?;
@@ -92,6 +97,8 @@ fn the_data_of_a_reader_cancelled_when_it_is_ready_goes_to_the_next() {
         far.write_all(b"one")?;
         starter.wait()?;
         assert!(!ran.get());
+        // Had its event not come yet, this would be refused.
+        assert_eq!(near.peek(&mut [0; 8])?, 3);
         first.cancel();
         let (second, _) = reader(&near);
         assert_eq!(second.join()?, b"one");
@@ -104,7 +111,7 @@ fn the_data_of_a_reader_cancelled_when_it_is_ready_goes_to_the_next() {
 #[test]
 fn a_reader_that_gives_up_does_not_take_the_next_ones_place() {
     play(|| {
-        let (near, mut far) = pair_with_std()?;
+        let (near, mut far) = watched_and_empty()?;
         let near = Rc::new(near);
         let (first, ran) = reader(&near);
         settle()?;
@@ -122,7 +129,7 @@ fn a_reader_that_gives_up_does_not_take_the_next_ones_place() {
 #[test]
 fn an_event_for_a_reader_that_gave_up_is_kept_for_the_next() {
     play(|| {
-        let (near, mut far) = pair_with_std()?;
+        let (near, mut far) = watched_and_empty()?;
         let near = Rc::new(near);
         let (first, _) = reader(&near);
         settle()?;
@@ -142,7 +149,7 @@ fn an_event_for_a_reader_that_gave_up_is_kept_for_the_next() {
 fn a_read_timeout_and_the_data_in_one_iteration_lose_nothing() {
     play(|| {
         for _ in 0..30 {
-            let (near, mut far) = pair_with_std()?;
+            let (near, mut far) = watched_and_empty()?;
             near.set_read_timeout(Some(millis(1)))?;
             let blocking = spawn(move || {
                 let mut text = Vec::new();
