@@ -139,7 +139,8 @@ impl Error {
         Error(Arc::new(Inner { kind, payload }))
     }
 
-    /// An error of a kind, with a text or an error of your own as its payload.
+    /// An error of a kind with a payload: an error of your own, or a text, as
+    /// [`io::Error::new`] takes.
     ///
     /// ```
     /// use stackio::{Error, ErrorKind};
@@ -150,8 +151,18 @@ impl Error {
         Error::from_parts(kind, Payload::Custom(payload.into()))
     }
 
-    /// An error of this crate's own: a kind and a text, without the boxed
-    /// error in between.
+    /// An error of a kind with a text, which [`message`](Error::message) gives back.
+    ///
+    /// ```
+    /// use stackio::{Error, ErrorKind};
+    /// let error = Error::with_message(ErrorKind::Value, "port 0 is not a port");
+    /// assert_eq!(error.message(), Some("port 0 is not a port"));
+    /// ```
+    pub fn with_message(kind: ErrorKind, message: impl Into<String>) -> Error {
+        Error::text(kind, message.into())
+    }
+
+    /// The same, for the texts of this crate.
     pub(crate) fn text(kind: ErrorKind, message: impl Into<Box<str>>) -> Error {
         Error::from_parts(kind, Payload::Message(message.into()))
     }
@@ -199,7 +210,9 @@ impl Error {
         self.0.kind == ErrorKind::Timeout || self.io_kind() == Some(io::ErrorKind::TimedOut)
     }
 
-    /// The text that came with the error, if it is a text and not an error type.
+    /// The text of a cancellation, of an error made by
+    /// [`with_message`](Error::with_message), and of those of this crate. One whose
+    /// payload is an error has its text in the `Display` form only.
     pub fn message(&self) -> Option<&str> {
         match &self.0.payload {
             Payload::Message(text) | Payload::Group(text, _) | Payload::Panic(text, _) => {
