@@ -9,6 +9,9 @@
 //! One task at a time may wait to read from a socket, and one to write to it; a
 //! second one gets an error of kind `ResourceBusy`. Several may accept from one
 //! listener, they are served in turn.
+//!
+//! A cancellation is delivered once. A library that goes on to read after an error
+//! (`serde_json` does, inside a list) waits again, until the next one.
 
 mod tcp;
 mod listener;
@@ -21,10 +24,13 @@ pub use udp::UdpSocket;
 pub use crate::resolver::ToAddrs;
 pub use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, SocketAddrV4, SocketAddrV6};
 
+use std::cell::Cell;
 use std::io;
+use std::time::Duration;
+
+use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::conversions::carries_error;
-use socket2::{Domain, Protocol, Socket, Type};
 
 /// A new socket in non-blocking mode, not inherited by child processes.
 fn open(address: &SocketAddr, kind: Type, protocol: Protocol) -> io::Result<Socket> {
@@ -50,8 +56,29 @@ fn first_of<T>(
     Err(failure)
 }
 
+/// How long the reads and writes of a socket may wait.
+#[derive(Default)]
+struct Limits {
+    read: Cell<Option<Duration>>,
+    write: Cell<Option<Duration>>,
+}
+
+impl Limits {
+    fn set_read(&self, limit: Option<Duration>) -> io::Result<()> {
+        check_timeout(limit)?;
+        self.read.set(limit);
+        Ok(())
+    }
+
+    fn set_write(&self, limit: Option<Duration>) -> io::Result<()> {
+        check_timeout(limit)?;
+        self.write.set(limit);
+        Ok(())
+    }
+}
+
 /// A timeout of zero would be none at all; std refuses it as well.
-fn check_timeout(limit: Option<std::time::Duration>) -> io::Result<()> {
+fn check_timeout(limit: Option<Duration>) -> io::Result<()> {
     if limit.is_some_and(|limit| limit.is_zero()) {
         let text = "a timeout of zero is not allowed";
         return Err(io::Error::new(io::ErrorKind::InvalidInput, text));

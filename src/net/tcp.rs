@@ -1,6 +1,5 @@
 //! TCP connections.
 
-use std::cell::Cell;
 use std::fmt;
 use std::io::{self, IoSlice, IoSliceMut, Read, Write};
 use std::net::{Shutdown, SocketAddr};
@@ -10,7 +9,7 @@ use std::time::Duration;
 
 use socket2::{Protocol, Type};
 
-use super::{check_timeout, first_of, open};
+use super::{Limits, check_timeout, first_of, open};
 use crate::resolver::ToAddrs;
 use crate::selector_events::Watched;
 use crate::selectors::Direction;
@@ -46,8 +45,7 @@ pub struct TcpStream(Rc<Connection>);
 
 struct Connection {
     io: Watched<std::net::TcpStream>,
-    read_timeout: Cell<Option<Duration>>,
-    write_timeout: Cell<Option<Duration>>,
+    limits: Limits,
 }
 
 impl TcpStream {
@@ -84,11 +82,7 @@ impl TcpStream {
     }
 
     fn wrap(socket: std::net::TcpStream) -> TcpStream {
-        TcpStream(Rc::new(Connection {
-            io: Watched::new(socket),
-            read_timeout: Cell::new(None),
-            write_timeout: Cell::new(None),
-        }))
+        TcpStream(Rc::new(Connection { io: Watched::new(socket), limits: Limits::default() }))
     }
 
     fn socket(&self) -> &std::net::TcpStream {
@@ -166,9 +160,7 @@ impl TcpStream {
     ///
     /// `InvalidInput` if the time is zero.
     pub fn set_read_timeout(&self, limit: Option<Duration>) -> io::Result<()> {
-        check_timeout(limit)?;
-        self.0.read_timeout.set(limit);
-        Ok(())
+        self.0.limits.set_read(limit)
     }
 
     /// How long a write may wait before it fails with `TimedOut`.
@@ -177,19 +169,17 @@ impl TcpStream {
     ///
     /// `InvalidInput` if the time is zero.
     pub fn set_write_timeout(&self, limit: Option<Duration>) -> io::Result<()> {
-        check_timeout(limit)?;
-        self.0.write_timeout.set(limit);
-        Ok(())
+        self.0.limits.set_write(limit)
     }
 
     /// The time set for reads.
     pub fn read_timeout(&self) -> Option<Duration> {
-        self.0.read_timeout.get()
+        self.0.limits.read.get()
     }
 
     /// The time set for writes.
     pub fn write_timeout(&self) -> Option<Duration> {
-        self.0.write_timeout.get()
+        self.0.limits.write.get()
     }
 
     /// Reads without taking what is read out of the stream.

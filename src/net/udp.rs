@@ -1,6 +1,5 @@
 //! UDP.
 
-use std::cell::Cell;
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
@@ -10,7 +9,7 @@ use std::time::Duration;
 
 use socket2::{Protocol, Type};
 
-use super::{check_timeout, first_of, open};
+use super::{Limits, first_of, open};
 use crate::resolver::ToAddrs;
 use crate::selector_events::Watched;
 use crate::selectors::Direction;
@@ -44,8 +43,7 @@ pub struct UdpSocket(Rc<Datagrams>);
 
 struct Datagrams {
     io: Watched<std::net::UdpSocket>,
-    read_timeout: Cell<Option<Duration>>,
-    write_timeout: Cell<Option<Duration>>,
+    limits: Limits,
 }
 
 impl UdpSocket {
@@ -74,11 +72,7 @@ impl UdpSocket {
     }
 
     fn wrap(socket: std::net::UdpSocket) -> UdpSocket {
-        UdpSocket(Rc::new(Datagrams {
-            io: Watched::new(socket),
-            read_timeout: Cell::new(None),
-            write_timeout: Cell::new(None),
-        }))
+        UdpSocket(Rc::new(Datagrams { io: Watched::new(socket), limits: Limits::default() }))
     }
 
     /// Sets the peer: `send` goes to it, `recv` takes only what comes from it.
@@ -96,7 +90,7 @@ impl UdpSocket {
         &self,
         operation: impl FnMut(&std::net::UdpSocket) -> io::Result<T>,
     ) -> io::Result<T> {
-        self.0.io.attempt(Direction::Read, self.0.read_timeout.get(), operation)
+        self.0.io.attempt(Direction::Read, self.0.limits.read.get(), operation)
     }
 
     #[track_caller]
@@ -104,7 +98,7 @@ impl UdpSocket {
         &self,
         operation: impl FnMut(&std::net::UdpSocket) -> io::Result<T>,
     ) -> io::Result<T> {
-        self.0.io.attempt(Direction::Write, self.0.write_timeout.get(), operation)
+        self.0.io.attempt(Direction::Write, self.0.limits.write.get(), operation)
     }
 
     /// Receives a datagram from the peer; what does not fit into the buffer is
@@ -197,9 +191,7 @@ impl UdpSocket {
     ///
     /// `InvalidInput` if the time is zero.
     pub fn set_read_timeout(&self, limit: Option<Duration>) -> io::Result<()> {
-        check_timeout(limit)?;
-        self.0.read_timeout.set(limit);
-        Ok(())
+        self.0.limits.set_read(limit)
     }
 
     /// How long sending may wait before it fails with `TimedOut`.
@@ -208,9 +200,7 @@ impl UdpSocket {
     ///
     /// `InvalidInput` if the time is zero.
     pub fn set_write_timeout(&self, limit: Option<Duration>) -> io::Result<()> {
-        check_timeout(limit)?;
-        self.0.write_timeout.set(limit);
-        Ok(())
+        self.0.limits.set_write(limit)
     }
 
     /// Another handle to the same socket, for a second task.
