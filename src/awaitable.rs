@@ -25,6 +25,7 @@ pub trait Awaitable: Sized {
     /// # Errors
     ///
     /// Its error, and those of [`Future::wait`].
+    #[track_caller]
     fn await_here(self) -> Result<Self::Output>;
 
     /// The result of a finished future that `ensure_future` gave.
@@ -42,6 +43,7 @@ impl<T: 'static> Awaitable for Future<T> {
         self
     }
 
+    #[track_caller]
     fn await_here(self) -> Result<T> {
         self.join()
     }
@@ -58,6 +60,7 @@ impl<T: Clone + 'static> Awaitable for &Future<T> {
         self.clone()
     }
 
+    #[track_caller]
     fn await_here(self) -> Result<T> {
         self.wait()
     }
@@ -74,6 +77,7 @@ impl<T: 'static> Awaitable for Task<T> {
         self.future()
     }
 
+    #[track_caller]
     fn await_here(self) -> Result<T> {
         self.join()
     }
@@ -90,6 +94,7 @@ impl<T: Clone + 'static> Awaitable for &Task<T> {
         self.future()
     }
 
+    #[track_caller]
     fn await_here(self) -> Result<T> {
         self.wait()
     }
@@ -107,6 +112,7 @@ impl<T: 'static, F: FnOnce() -> Result<T> + 'static> Awaitable for F {
         spawn(self).future()
     }
 
+    #[track_caller]
     fn await_here(self) -> Result<T> {
         self()
     }

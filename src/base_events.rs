@@ -18,6 +18,7 @@
 
 use std::any::Any;
 use std::cell::{Cell, RefCell};
+use std::mem::ManuallyDrop;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -26,14 +27,12 @@ use std::time::Duration;
 use crate::clock::Clock;
 use crate::events::Scheduler;
 use crate::exceptions::{Error, ErrorKind, Result};
-use crate::fiber::report_overflow;
 use crate::future_core::{AnyFuture, CallbackId, Function};
 use crate::remote::Remote;
 use crate::reports::{ExceptionContext, ExceptionSource};
 use crate::selectors::Driver;
 use crate::stack::release_cold;
 use crate::sys::coarse::coarse_millis;
-use crate::sys::overflow;
 use crate::tasks::deadlock;
 
 /// How many stacks are released at a time before the loop blocks.
@@ -74,7 +73,9 @@ pub(crate) struct Inner {
 }
 
 thread_local! {
-    static RUNNING: RefCell<Option<EventLoop>> = const { RefCell::new(None) };
+    /// Without a destructor, so that a loop may be used in those of others.
+    static RUNNING: ManuallyDrop<RefCell<Option<EventLoop>>> =
+        const { ManuallyDrop::new(RefCell::new(None)) };
 }
 
 /// The loop that is running on this thread.
@@ -95,14 +96,13 @@ pub(crate) struct Entered(Rc<Inner>);
 impl Drop for Entered {
     fn drop(&mut self) {
         drop(Scheduler::replace_running(None));
-        drop(RUNNING.with(RefCell::take));
+        drop(RUNNING.with(|running| running.take()));
         self.0.running.set(false);
     }
 }
 
 impl EventLoop {
     pub(crate) fn with_options(options: Options) -> Result<EventLoop> {
-        overflow::install(report_overflow);
         let scheduler = Rc::new(Scheduler::new(options.clock, options.stack_size));
         scheduler.eager.set(options.eager);
         let driver = Rc::new(Driver::new(scheduler.clone())?);

@@ -61,7 +61,7 @@ impl Inner {
         if self.scheduler.is_closed() {
             return;
         }
-        let former = Scheduler::replace_running(Some(self.scheduler.clone()));
+        let running = Running::replace(Some(self.scheduler.clone()));
         for _ in 0..DISPOSAL_ROUNDS {
             let tasks = unfinished(&self.scheduler);
             if tasks.is_empty() {
@@ -73,7 +73,7 @@ impl Inner {
                 }
             }
         }
-        drop(Scheduler::replace_running(former));
+        drop(running);
         self.driver.close();
         self.scheduler.close();
         self.remote.close();
@@ -87,6 +87,21 @@ impl Inner {
             exception: None,
             task: task_core(task).map(|core| core.title()),
         });
+    }
+}
+
+/// Another scheduler is the running one while this lives.
+struct Running(Option<Rc<Scheduler>>);
+
+impl Running {
+    fn replace(scheduler: Option<Rc<Scheduler>>) -> Running {
+        Running(Scheduler::replace_running(scheduler))
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        drop(Scheduler::replace_running(self.0.take()));
     }
 }
 

@@ -11,6 +11,7 @@ use std::any::Any;
 use std::cell::Cell;
 use std::fmt;
 use std::marker::PhantomData;
+use std::mem::ManuallyDrop;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -28,7 +29,10 @@ struct Entry {
 
 thread_local! {
     /// The context of whatever runs now on this thread.
-    static CURRENT: Cell<Context> = const { Cell::new(Context(None)) };
+    ///
+    /// It has no destructor: those of values may use context variables.
+    static CURRENT: ManuallyDrop<Cell<Context>> =
+        const { ManuallyDrop::new(Cell::new(Context(None))) };
 }
 
 impl Context {

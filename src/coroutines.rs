@@ -93,6 +93,7 @@ impl Coroutine {
         }
         match self.fiber.refusal(self.disposed.get()) {
             None => Ok(()),
+            Some(Refusal::Forbidden) => Err(outside()),
             Some(Refusal::Unwinding) => Err(unwinding()),
             Some(Refusal::Ending) => Err(Error::cancelled_with("the event loop is closing")),
         }
@@ -107,8 +108,8 @@ fn unwinding() -> Error {
 
 #[cold]
 fn outside() -> Error {
-    let text = "cannot suspend here: waiting works only inside a task, not in a callback or \
-                outside of an event loop";
+    let text = "cannot suspend here: waiting works only inside a task, not in a callback, a \
+                watcher or outside of an event loop";
     Error::text(ErrorKind::Runtime, text)
 }
 
@@ -131,6 +132,13 @@ pub(crate) fn suspend(awaited: Option<Rc<dyn AnyFuture>>) -> Result {
     // makes a task current only while it resumes that fiber, on this thread.
     unsafe { coroutine.fiber.suspend() };
     coroutine.thrown.take().map_or(Ok(()), Err)
+}
+
+/// Fails as suspending would, before something is begun that ends in it.
+pub(crate) fn check_suspendable() -> Result {
+    // SAFETY: as in `suspend`.
+    let coroutine = unsafe { COROUTINE.get().as_ref() }.ok_or_else(outside)?;
+    coroutine.may_suspend()
 }
 
 /// Whether the current task could be suspended now.

@@ -4,10 +4,10 @@
 //! that something is runnable. `call_soon` appends to the queue, `call_at` sets a
 //! timer, which appends when it is due; the loop runs what is in the queue.
 
-use std::any::Any;
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::fmt;
+use std::mem::ManuallyDrop;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::time::Duration;
@@ -15,6 +15,7 @@ use std::time::Duration;
 use crate::clock::{Clock, Instant};
 use crate::context::Context;
 use crate::exceptions::{Error, ErrorKind, Result};
+use crate::fiber::without_suspending;
 use crate::instruments::{Event, FutureId, Instrument};
 use crate::reports::{CallbackOutput, ExceptionContext, ExceptionSource, Reports, run_callback};
 use crate::timers::{Cancellable, Timers};
@@ -36,6 +37,7 @@ pub(crate) struct Scheduler {
     instruments: RefCell<Vec<Rc<dyn Instrument>>>,
     /// Whether there are instruments: the one flag that is tested at each step.
     watched: Cell<bool>,
+    emitting: Cell<bool>,
     closed: Cell<bool>,
     /// Set while the loop runs, and not only is being set up.
     pub(crate) iterating: Cell<bool>,
@@ -45,7 +47,9 @@ pub(crate) struct Scheduler {
 }
 
 thread_local! {
-    static RUNNING: RefCell<Option<Rc<Scheduler>>> = const { RefCell::new(None) };
+    /// Without a destructor, so that a loop may be used in those of others.
+    static RUNNING: ManuallyDrop<RefCell<Option<Rc<Scheduler>>>> =
+        const { ManuallyDrop::new(RefCell::new(None)) };
     static NEXT_ID: Cell<u64> = const { Cell::new(1) };
 }
 
@@ -63,6 +67,7 @@ impl Scheduler {
             reports: Reports::default(),
             instruments: RefCell::new(Vec::new()),
             watched: Cell::new(false),
+            emitting: Cell::new(false),
             closed: Cell::new(false),
             iterating: Cell::new(false),
             eager: Cell::new(false),
@@ -83,7 +88,7 @@ impl Scheduler {
     }
 
     pub(crate) fn try_running() -> Option<Rc<Scheduler>> {
-        RUNNING.try_with(|running| running.borrow().clone()).ok().flatten()
+        RUNNING.with(|running| running.borrow().clone())
     }
 
     /// Makes it the running one of this thread, or none; gives back the former.
@@ -215,11 +220,15 @@ impl Scheduler {
 
     #[cold]
     pub(crate) fn emit(&self, event: &Event<'_>) {
+        if self.emitting.replace(true) {
+            // What a watcher causes itself is not told: it would never end.
+            return;
+        }
         let instruments = self.instruments.borrow().clone();
         for instrument in instruments {
             // A watcher that panics must not tear a step in two.
-            let watched = catch_unwind(AssertUnwindSafe(|| instrument.event(event)));
-            if let Err(panic) = watched {
+            let watch = || without_suspending(|| instrument.event(event));
+            if let Err(panic) = catch_unwind(AssertUnwindSafe(watch)) {
                 self.reports.report(&ExceptionContext {
                     source: ExceptionSource::Loop,
                     message: "an instrument panicked".to_owned(),
@@ -228,6 +237,7 @@ impl Scheduler {
                 });
             }
         }
+        self.emitting.set(false);
     }
 
     /// Where errors go that nobody waits for.
@@ -288,7 +298,7 @@ where
 {
 }
 
-trait Scheduled: Any {
+trait Scheduled {
     fn cancel(&self);
     fn cancelled(&self) -> bool;
 }

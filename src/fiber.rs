@@ -32,10 +32,13 @@ use std::ptr;
 use corosensei::{Coroutine, CoroutineResult, Yielder};
 
 use crate::stack::{Stack, StackError, overflowed};
+use crate::sys::overflow;
 
 thread_local! {
     /// The innermost running fiber of this thread; null on the thread's own stack.
     static CURRENT: Cell<*const Fiber> = const { Cell::new(ptr::null()) };
+    /// Whether code runs that must not suspend, on whatever stack.
+    static FORBIDDEN: Cell<bool> = const { Cell::new(false) };
 }
 
 /// How many nested calls share a stack.
@@ -47,6 +50,8 @@ const REFUSALS: u16 = 100;
 /// Why a body may not suspend.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Refusal {
+    /// A watcher or handler runs, which is not to wait.
+    Forbidden,
     /// The thread is unwinding from a panic.
     Unwinding,
     /// It is to end.
@@ -130,6 +135,7 @@ impl Fiber {
         body: impl FnOnce() + 'static,
     ) -> Result<(), StackError> {
         assert_eq!(self.state.get(), State::Idle, "a fiber is started once");
+        overflow::install(report_overflow);
         let stack = Stack::allocate(stack_size)?;
         self.owner.set(Some(ptr::NonNull::from(owner)));
         self.innermost.set(self);
@@ -202,6 +208,9 @@ impl Fiber {
     /// one of those outside, leaving the fiber changes nothing for them.
     #[inline]
     pub(crate) fn refusal(&self, ending: bool) -> Option<Refusal> {
+        if FORBIDDEN.get() {
+            return Some(Refusal::Forbidden);
+        }
         let panicking = std::thread::panicking();
         if panicking && !self.resumed_in_panic.get() {
             return Some(Refusal::Unwinding);
@@ -268,6 +277,18 @@ impl Drop for Fiber {
             std::mem::forget(coroutine);
         }
     }
+}
+
+/// Calls code that runs in the middle of something and must not suspend.
+pub(crate) fn without_suspending<R>(call: impl FnOnce() -> R) -> R {
+    struct Forbidden(bool);
+    impl Drop for Forbidden {
+        fn drop(&mut self) {
+            FORBIDDEN.set(self.0);
+        }
+    }
+    let _forbidden = Forbidden(FORBIDDEN.replace(true));
+    call()
 }
 
 /// Calls a function that may call this again and again, as deep as data goes: every

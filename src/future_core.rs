@@ -68,8 +68,13 @@ pub(crate) trait AnyFuture: 'static {
     }
 
     /// What it is, for people: `future #7`, `task Task-2`.
-    fn label(&self) -> String {
+    fn title(&self) -> String {
         format!("future {}", self.core().id())
+    }
+
+    /// The same, with what it waits for itself.
+    fn label(&self) -> String {
+        self.title()
     }
 }
 

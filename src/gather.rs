@@ -12,7 +12,11 @@ use crate::fiber::nested;
 use crate::future_core::{AnyFuture, CallbackId, Function, FutureCore, Promise, Slot};
 use crate::futures::Future;
 use crate::instruments::FutureId;
+use crate::reports::catch_panic;
 use crate::task_core::{TaskCore, task_core};
+
+/// How many children a gather names when it is asked what it waits for.
+const CHILDREN_TOLD: usize = 8;
 
 /// How the results of the finished children become the result of all.
 type Assemble<R> = Box<dyn FnOnce() -> Result<R>>;
@@ -218,10 +222,19 @@ impl<R: 'static> AnyFuture for Gathering<R> {
         Box::new(Future(self as Rc<dyn Promise<R>>))
     }
 
+    fn title(&self) -> String {
+        format!("gather {}", self.core.id())
+    }
+
     fn label(&self) -> String {
+        let mut seen = HashSet::new();
         let waits = self.children.iter().filter(|child| !child.core().is_done());
-        let waits: Vec<_> = waits.map(|child| child.label()).collect();
-        format!("gather {} of [{}]", self.core.id(), waits.join(", "))
+        let waits = waits.filter(|child| seen.insert(child.core().id())).take(CHILDREN_TOLD + 1);
+        let mut waits: Vec<_> = waits.map(|child| child.title()).collect();
+        if waits.len() > CHILDREN_TOLD {
+            waits[CHILDREN_TOLD] = "...".to_owned();
+        }
+        format!("{} of [{}]", self.title(), waits.join(", "))
     }
 }
 
@@ -342,7 +355,7 @@ impl<R: 'static> Gathering<R> {
 
     fn complete(self: &Rc<Self>) {
         let Some(assemble) = self.assemble.take() else { return };
-        match assemble() {
+        match catch_panic("putting the results together", assemble) {
             Ok(results) => {
                 self.slot.put(results);
                 self.core.finish(self.clone());

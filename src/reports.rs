@@ -4,11 +4,12 @@
 //! be dropped before anybody looks. Such errors go to the loop's exception
 //! handler (asyncio's `call_exception_handler`).
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 
 use crate::exceptions::{Error, Result};
+use crate::fiber::without_suspending;
 
 /// What a callback may return: nothing, or a `Result` whose error goes to the
 /// loop's exception handler.
@@ -70,6 +71,8 @@ pub(crate) type ExceptionHandler = Rc<dyn Fn(&ExceptionContext)>;
 #[derive(Default)]
 pub(crate) struct Reports {
     handler: RefCell<Option<ExceptionHandler>>,
+    /// Whether the handler is running: what it causes goes to the default one.
+    reporting: Cell<bool>,
 }
 
 impl Reports {
@@ -82,10 +85,13 @@ impl Reports {
     /// default handler.
     pub(crate) fn report(&self, context: &ExceptionContext) {
         let handler = self.handler.borrow().clone();
-        let Some(handler) = handler else {
+        let Some(handler) = handler.filter(|_| !self.reporting.get()) else {
             return default_exception_handler(context);
         };
-        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| handler(context))) {
+        self.reporting.set(true);
+        let handled = catch_unwind(AssertUnwindSafe(|| without_suspending(|| handler(context))));
+        self.reporting.set(false);
+        if let Err(panic) = handled {
             default_exception_handler(context);
             default_exception_handler(&ExceptionContext {
                 source: ExceptionSource::Loop,
@@ -113,13 +119,14 @@ pub(crate) fn default_exception_handler(context: &ExceptionContext) {
     }
 }
 
+/// Runs code of the user's in the middle of something; a panic is an error.
+pub(crate) fn catch_panic<T>(what: &str, f: impl FnOnce() -> Result<T>) -> Result<T> {
+    catch_unwind(AssertUnwindSafe(f)).unwrap_or_else(|panic| Err(Error::panic(what, panic)))
+}
+
 /// Runs a callback; its error or panic goes to the exception handler.
 pub(crate) fn run_callback<R: CallbackOutput>(reports: &Reports, f: impl FnOnce() -> R) {
-    let error = match catch_unwind(AssertUnwindSafe(|| f().into_result())) {
-        Ok(Ok(())) => return,
-        Ok(Err(error)) => error,
-        Err(panic) => Error::panic("a callback", panic),
-    };
+    let Err(error) = catch_panic("a callback", || f().into_result()) else { return };
     reports.report(&ExceptionContext {
         source: ExceptionSource::Callback,
         message: "Exception in callback".to_owned(),

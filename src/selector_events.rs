@@ -7,7 +7,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use crate::base_events::get_running_loop;
-use crate::coroutines::spend_operation;
+use crate::coroutines::{check_suspendable, spend_operation};
 use crate::events::Scheduler;
 use crate::exceptions::Result;
 use crate::selectors::{Direction, Registration};
@@ -88,6 +88,7 @@ impl<S: AsFd> Watched<S> {
         direction: Direction,
         limit: Option<Duration>,
     ) -> io::Result<()> {
+        check_suspendable()?;
         let registration = self.register()?;
         let Some(waiter) = registration.waiter(direction) else {
             return Err(io::Error::new(io::ErrorKind::ResourceBusy, busy(direction)));

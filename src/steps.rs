@@ -26,7 +26,8 @@ use crate::task_core::{Pending, TaskObject, unregister};
 /// Puts the task's next step into the ready queue.
 #[inline(always)]
 pub(crate) fn push(task: Rc<dyn TaskObject>, pending: Pending) {
-    if task.core().is_done() {
+    // One that is disposed of may still be among the callbacks of what it waited for.
+    if task.core().is_done() || task.task().coroutine.disposed.get() {
         return;
     }
     task.task().pending.set(pending);
@@ -79,9 +80,7 @@ pub(crate) fn step_eagerly(task: Rc<dyn TaskObject>) {
 /// their turn; what it waited for is forgotten.
 pub(crate) fn dispose(task: Rc<dyn TaskObject>) {
     let waiter = task.task().waiter.take();
-    if let Some(waiter) = waiter {
-        waiter.core().remove_callback(CallbackId::of(task.core().id()));
-    }
+    drop(waiter);
     task.task().pending.set(Pending::None);
     task.task().coroutine.disposed.set(true);
     resume(task, Some(Error::cancelled_with("the event loop is closing")));

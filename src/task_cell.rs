@@ -54,7 +54,7 @@ impl<T: 'static, F: FnOnce() -> Result<T> + 'static> AnyFuture for TaskCell<T, F
         Some(&self.task)
     }
 
-    fn label(&self) -> String {
+    fn title(&self) -> String {
         format!("task {}", self.task.title())
     }
 }

@@ -348,16 +348,23 @@ pub(crate) fn tasks_of(scheduler: &Rc<Scheduler>) -> Vec<AnyTask> {
     unfinished(scheduler).into_iter().map(|task| AnyTask(task)).collect()
 }
 
+/// How many tasks the message of a deadlock names.
+const TASKS_TOLD: usize = 50;
+
 /// The error that says who waits for whom, when nobody can ever go on.
 pub(crate) fn deadlock(scheduler: &Rc<Scheduler>) -> Error {
     let mut text = String::from("deadlock: nothing is ready and no timer is set");
-    for task in unfinished(scheduler) {
+    let tasks = unfinished(scheduler);
+    for task in tasks.iter().take(TASKS_TOLD) {
         let task = task.task();
         let waits = task.waits_for().map_or_else(|| "nothing".to_owned(), |f| f.label());
         text += &format!("; {} waits for {waits}", task.title());
         if let Some(place) = task.coroutine.suspended_at.get() {
             text += &format!(" at {place}");
         }
+    }
+    if tasks.len() > TASKS_TOLD {
+        text += &format!("; and {} more tasks", tasks.len() - TASKS_TOLD);
     }
     Error::text(ErrorKind::Deadlock, text)
 }

@@ -13,6 +13,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::base_events::{EventLoop, Outstanding, get_running_loop};
+use crate::coroutines::check_suspendable;
 use crate::exceptions::{Error, Result};
 use crate::futures::Future;
 use crate::registry::Registry;
@@ -41,6 +42,7 @@ const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(300);
 /// kind `Cancelled`; kind `Runtime` outside of a task.
 #[track_caller]
 pub fn to_thread<T: Send + 'static>(function: impl FnOnce() -> T + Send + 'static) -> Result<T> {
+    check_suspendable()?;
     let event_loop = get_running_loop()?;
     let executor = event_loop.service(Executor::new);
     let outcome = Arc::new(Mutex::new(None));
@@ -96,7 +98,11 @@ impl Executor {
         let place = self.pending.borrow_mut().insert(pending);
         let handle = event_loop.handle();
         let submitted = self.pool.submit(Box::new(move || {
-            job();
+            // What the job captured is dropped here too, and may panic.
+            if let Err(panic) = catch_unwind(AssertUnwindSafe(job)) {
+                tracing::error!("a value dropped on an executor thread panicked");
+                std::mem::forget(panic);
+            }
             // A loop that is closed has nobody waiting.
             let _ = handle.call_soon_threadsafe(move || finish(place));
         }));

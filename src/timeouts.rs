@@ -67,8 +67,7 @@ pub fn sleep(duration: Duration) -> Result {
 /// ```
 #[track_caller]
 pub fn timeout<T>(delay: Duration, block: impl FnOnce(&Timeout) -> Result<T>) -> Result<T> {
-    let now = Scheduler::running()?.now();
-    timeout_at(now + delay, block)
+    Timeout::after(delay)?.scope(block)
 }
 
 /// The same, until an instant of the loop's clock (`asyncio.timeout_at`).
@@ -143,11 +142,8 @@ impl Timeout {
     /// As [`timeout`]; kind `Runtime` if it has been entered before.
     #[track_caller]
     pub fn scope<T>(&self, block: impl FnOnce(&Timeout) -> Result<T>) -> Result<T> {
-        self.enter()?;
-        let guard = ExitOnUnwind(self);
-        let ended = block(self);
-        std::mem::forget(guard);
-        self.exit(ended)
+        let entered = self.clone().enter()?;
+        entered.exit(block(self))
     }
 
     /// The deadline.
@@ -197,7 +193,13 @@ impl Timeout {
         }
     }
 
-    fn enter(&self) -> Result {
+    /// One that expires after that time.
+    pub(crate) fn after(delay: Duration) -> Result<Timeout> {
+        Ok(Timeout::new(Some(Scheduler::running()?.now() + delay)))
+    }
+
+    /// Begins the block.
+    pub(crate) fn enter(self) -> Result<Entered> {
         if self.0.state.get() != State::Created {
             let text = "the timeout has already been entered";
             return Err(Error::text(ErrorKind::Runtime, text));
@@ -207,10 +209,11 @@ impl Timeout {
         self.0.cancelling.set(task.cancelling());
         *self.0.task.borrow_mut() = Some(task);
         self.0.state.set(State::Active);
-        self.reschedule(self.0.when.get())
+        self.reschedule(self.0.when.get())?;
+        Ok(Entered(self))
     }
 
-    fn exit<T>(&self, ended: Result<T>) -> Result<T> {
+    fn leave<T>(&self, ended: Result<T>) -> Result<T> {
         self.disarm();
         let task = self.0.task.take();
         if self.0.state.get() != State::Expiring {
@@ -240,12 +243,21 @@ impl Inner {
     }
 }
 
-/// Leaves the block if it panics.
-struct ExitOnUnwind<'a>(&'a Timeout);
+/// A timeout whose block is running; dropped by a panic, it is left as well.
+pub(crate) struct Entered(Timeout);
 
-impl Drop for ExitOnUnwind<'_> {
+impl Entered {
+    /// Ends the block: a cancellation that the timeout caused is converted.
+    pub(crate) fn exit<T>(self, ended: Result<T>) -> Result<T> {
+        self.0.leave(ended)
+    }
+}
+
+impl Drop for Entered {
     fn drop(&mut self) {
-        let _panicking = self.0.exit::<()>(Ok(()));
+        if matches!(self.0.0.state.get(), State::Active | State::Expiring) {
+            let _panicking = self.0.leave::<()>(Ok(()));
+        }
     }
 }
 

@@ -15,7 +15,8 @@ use crate::future_core::{AnyFuture, CallbackId, Function};
 use crate::futures::Future;
 use crate::instruments::FutureId;
 use crate::queues::Queue;
-use crate::timeouts::timeout;
+use crate::reports::catch_panic;
+use crate::timeouts::Timeout;
 
 /// When [`wait`] returns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -176,7 +177,10 @@ fn release(waiter: &Future<()>) {
 pub fn wait_for<A: Awaitable>(awaitable: A, limit: Option<Duration>) -> Result<A::Output> {
     match limit {
         None => awaitable.await_here(),
-        Some(limit) if !limit.is_zero() => timeout(limit, |_| awaitable.await_here()),
+        Some(limit) if !limit.is_zero() => {
+            let entered = Timeout::after(limit)?.enter()?;
+            entered.exit(awaitable.await_here())
+        }
         Some(_) => {
             let future = awaitable.ensure_future();
             if future.done() {
@@ -244,7 +248,10 @@ pub fn shield<A: Awaitable>(awaitable: A) -> Future<A::Output> {
         } else if let Some(error) = inner.exception()? {
             shielded.set_exception(error)
         } else {
-            shielded.set_result(A::obtain(inner)?)
+            match catch_panic("giving the result on", || A::obtain(inner)) {
+                Ok(result) => shielded.set_result(result),
+                Err(error) => shielded.set_exception(error),
+            }
         }
     });
     let inner = Rc::downgrade(&inner.0);
@@ -370,6 +377,7 @@ impl<T: 'static> AsCompleted<T> {
 impl<T: 'static> Iterator for AsCompleted<T> {
     type Item = Result<T>;
 
+    #[track_caller]
     fn next(&mut self) -> Option<Result<T>> {
         self.next_result()
     }
@@ -378,6 +386,7 @@ impl<T: 'static> Iterator for AsCompleted<T> {
 impl<T: 'static> Iterator for &AsCompleted<T> {
     type Item = Result<T>;
 
+    #[track_caller]
     fn next(&mut self) -> Option<Result<T>> {
         self.next_result()
     }

@@ -134,6 +134,10 @@ impl<S, Y> Core<S, Y> {
         match self.fiber.refusal(self.dropping.get()) {
             None => Ok(()),
             Some(Refusal::Ending) => Err(Error::from(ErrorKind::GeneratorExit)),
+            Some(Refusal::Forbidden) => {
+                let text = "cannot yield in an instrument or an exception handler";
+                Err(Error::text(ErrorKind::Runtime, text))
+            }
             Some(Refusal::Unwinding) => {
                 let text = "cannot yield while the thread is unwinding from a panic";
                 Err(Error::text(ErrorKind::Runtime, text))

@@ -40,6 +40,7 @@ fn open(address: &SocketAddr, kind: Type, protocol: Protocol) -> io::Result<Sock
 }
 
 /// Tries addresses in turn; the error of the last one if none will do.
+#[track_caller]
 fn first_of<T>(
     addresses: impl ToAddrs,
     mut attempt: impl FnMut(&SocketAddr) -> io::Result<T>,

@@ -219,6 +219,7 @@ impl TcpStream {
     }
 }
 
+#[track_caller]
 fn connect(address: &SocketAddr) -> io::Result<TcpStream> {
     let socket = open(address, Type::STREAM, Protocol::TCP)?;
     match socket.connect(&(*address).into()) {

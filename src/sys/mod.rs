@@ -8,6 +8,7 @@
 //! - [`slab`]: one mapping for many stacks, and the stack of an address.
 //! - [`overflow`]: a stack overflow ends with a report, not a bare SIGSEGV.
 //! - [`signal`]: a signal becomes a readable descriptor.
+//! - [`coarse`]: a clock that is cheap to read.
 
 #![allow(unsafe_code)]
 #![deny(unsafe_op_in_unsafe_fn)]

@@ -22,6 +22,9 @@ pub(crate) fn guard_size() -> usize {
     STACK_GUARD_SIZE.max(page_size())
 }
 
+/// Bytes of address space that stacks leave to the rest of the program.
+const ROOM_LEFT: usize = 32 * 1024 * 1024;
+
 /// A mapping cut into slots. The fields drop in this order: the memory last.
 pub(crate) struct Slab {
     /// One for each slot that was handed out.
@@ -29,6 +32,14 @@ pub(crate) struct Slab {
     _listed: Listed,
     mapping: Mapping,
     stride: usize,
+}
+
+/// Maps memory, if as much as the rest of the program may soon need can be mapped
+/// beside it: an allocation that fails would abort the process, where a stack that
+/// fails is an error of one task.
+fn map_leaving_room(len: usize) -> io::Result<Mapping> {
+    drop(Mapping::new(len + ROOM_LEFT)?);
+    Mapping::new(len)
 }
 
 impl Slab {
@@ -41,7 +52,7 @@ impl Slab {
     pub(crate) fn map(stride: usize) -> Result<Slab, StackError> {
         let mut slots = (STACK_SLAB_SIZE / stride).max(1);
         let mapping = loop {
-            match Mapping::new(slots * stride) {
+            match map_leaving_room(slots * stride) {
                 Ok(mapping) => break mapping,
                 Err(_) if slots > 1 => slots /= 2,
                 Err(error) => return Err(StackError::refused(stride, why_not_mapped, error)),

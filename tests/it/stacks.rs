@@ -199,6 +199,27 @@ fn stacks_run_out_one_task_at_a_time() {
 }
 
 #[test]
+fn small_stacks_leave_room_for_the_rest_of_the_program() {
+    if !is_child() {
+        return assert_played_well(&play_in(&mut command_after("ulimit -v 600000")));
+    }
+    run(|| {
+        let spawn_one = |n: u64| {
+            TaskBuilder::new().stack_size(256 << 10).spawn(move || {
+                sleep(stackio::secs(1))?;
+                Ok(n)
+            })
+        };
+        let tasks: Vec<_> = (0..10_000).map(spawn_one).collect();
+        let failed = tasks.into_iter().filter_map(|task| task.join().err()).collect::<Vec<_>>();
+        assert!((1..10_000).contains(&failed.len()), "{} failed", failed.len());
+        assert!(failed.iter().all(|error| error.to_string().contains("RLIMIT_AS")));
+        Ok(())
+    })
+    .unwrap();
+}
+
+#[test]
 fn where_no_stack_is_left_a_generator_can_be_started_later() {
     if !is_child() {
         return assert_played_well(&play_in(&mut command_after("ulimit -v 600000")));

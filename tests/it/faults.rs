@@ -1,0 +1,182 @@
+//! Faults in code of the user's that runs in the middle of something of ours.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+
+use stackio::{
+    ContextVar, ErrorKind, Event, EventLoop, Future, Generator, Instrument, Runner, VirtualClock,
+    gather_with, secs, shield, sleep, spawn, timeout, to_thread, yield_now,
+};
+
+use crate::children::{is_child, play};
+
+fn virtual_runner() -> Runner {
+    Runner::builder().virtual_clock(&VirtualClock::new()).build().unwrap()
+}
+
+#[test]
+fn a_panic_while_results_are_put_together_is_the_gathers_error() {
+    let ended: stackio::Result<u32> = virtual_runner().run(|| {
+        let parts = vec![|| Ok(1), || Ok(2)];
+        gather_with(parts, |_| -> u32 { panic!("no sum") }).join()
+    });
+    assert_eq!(ended.unwrap_err().kind(), ErrorKind::Panic);
+}
+
+/// A result that cannot be cloned.
+struct Unique;
+
+impl Clone for Unique {
+    fn clone(&self) -> Unique {
+        panic!("there is only one")
+    }
+}
+
+#[test]
+fn a_panic_while_a_result_is_cloned_reaches_whoever_shields_it() {
+    let ended = virtual_runner().run(|| {
+        let task = spawn(|| {
+            yield_now()?;
+            Ok(Unique)
+        });
+        timeout(secs(5), |_| shield(&task).join().map(drop))
+    });
+    assert_eq!(ended.unwrap_err().kind(), ErrorKind::Panic);
+}
+
+/// Panics when it is dropped.
+#[derive(Clone)]
+struct Bomb(Rc<()>);
+
+impl Drop for Bomb {
+    fn drop(&mut self) {
+        if Rc::strong_count(&self.0) == 1 && !std::thread::panicking() {
+            panic!("a bomb");
+        }
+    }
+}
+
+#[test]
+fn a_context_value_that_panics_when_dropped_does_not_take_the_loop_down() {
+    static BOMB: ContextVar<Bomb> = ContextVar::new("bomb");
+    let ended = virtual_runner().run(|| {
+        spawn(|| {
+            BOMB.set(Bomb(Rc::new(())));
+            Ok(())
+        });
+        sleep(secs(1))?;
+        Ok(5)
+    });
+    assert_eq!(ended.unwrap(), 5);
+}
+
+#[test]
+fn closing_a_loop_past_a_panicking_destructor_leaves_the_thread_usable() {
+    let closed = std::panic::catch_unwind(|| {
+        let event_loop = EventLoop::new().unwrap();
+        let bomb = Bomb(Rc::new(()));
+        event_loop.spawn(move || {
+            let _bomb = &bomb;
+            Ok(())
+        });
+        drop(event_loop);
+    });
+    drop(closed);
+    assert_eq!(stackio::run(|| Ok(1)).unwrap(), 1);
+}
+
+/// Panics when it is dropped, on whatever thread.
+struct SendBomb;
+
+impl Drop for SendBomb {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            panic!("a bomb");
+        }
+    }
+}
+
+#[test]
+fn a_result_dropped_on_an_executor_thread_does_not_hold_the_end_up() {
+    let ended = stackio::run(|| {
+        let (go, word) = std::sync::mpsc::channel::<()>();
+        let job = spawn(move || {
+            to_thread(move || {
+                let _ = word.recv();
+                SendBomb
+            })
+            .map(std::mem::forget)
+        });
+        yield_now()?;
+        job.cancel();
+        assert!(job.wait().is_err());
+        drop(go);
+        // The thread goes on to work for others.
+        to_thread(|| 7)
+    });
+    assert_eq!(ended.unwrap(), 7);
+}
+
+/// Tries what a watcher must not do.
+#[derive(Default)]
+struct Meddler {
+    tried: Cell<bool>,
+    said: RefCell<Vec<String>>,
+}
+
+impl Instrument for Meddler {
+    fn event(&self, event: &Event<'_>) {
+        // A task spawned in a step: the event is emitted on that task's stack.
+        if matches!(event, Event::TaskCreated { task, .. } if task.name == "Task-2") {
+            self.tried.set(true);
+            self.said.borrow_mut().extend(yield_now().map_err(|e| e.to_string()).err());
+            stackio::call_soon(|| {}); // another event, which is not told
+        }
+    }
+}
+
+#[test]
+fn a_watcher_cannot_suspend_the_task_it_watches() {
+    let meddler = Rc::new(Meddler::default());
+    let clock = VirtualClock::new();
+    let runner = Runner::builder().virtual_clock(&clock).instrument(meddler.clone());
+    let ended = runner.build().unwrap().run(|| spawn(|| Ok(3)).join());
+    assert_eq!(ended.unwrap(), 3);
+    assert!(meddler.tried.get());
+    assert!(meddler.said.borrow()[0].starts_with("cannot suspend here"));
+}
+
+#[test]
+fn a_generator_that_overflows_without_a_loop_says_whose_stack_it_was() {
+    if !is_child() {
+        let finished = play();
+        assert!(!finished.status.success());
+        let said = &finished.stderr;
+        assert!(said.contains("stack overflow in the generator `deep`"), "{said}");
+        assert!(said.contains("tests/it/faults.rs"), "{said}");
+        return;
+    }
+    #[expect(unconditional_recursion, reason = "that is the point")]
+    fn deeper(n: u64) -> u64 {
+        let room = std::hint::black_box([n; 64]);
+        deeper(n + 1) + room[0]
+    }
+    let generator: Generator<(), u64, u64> = Generator::named("deep", |_| Ok(deeper(0)));
+    let _ = generator.start();
+}
+
+#[test]
+fn a_deadlock_of_many_tasks_is_told_in_few_words() {
+    let ended = virtual_runner().run(|| {
+        let never: Future<()> = Future::new();
+        for _ in 0..10_000 {
+            let never = never.clone();
+            spawn(move || never.wait());
+        }
+        never.wait()
+    });
+    let error = ended.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Deadlock);
+    let text = error.to_string();
+    assert!(text.contains("and 9951 more tasks") && text.len() < 10_000, "{}", text.len());
+}
