@@ -270,6 +270,44 @@ impl Error {
     }
 }
 
+/// What came before a stream ended too early: inside an error of kind
+/// [`IncompleteRead`](ErrorKind::IncompleteRead).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IncompleteRead {
+    /// The bytes that did come.
+    pub partial: Vec<u8>,
+    /// How many there should have been, if that is known.
+    pub expected: Option<usize>,
+}
+
+impl fmt::Display for IncompleteRead {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the stream ended after {} bytes", self.partial.len())?;
+        match self.expected {
+            Some(expected) => write!(f, " of {expected}"),
+            None => f.write_str(", before a separator"),
+        }
+    }
+}
+
+impl StdError for IncompleteRead {}
+
+/// How far the search for a separator got: inside an error of kind
+/// [`LimitOverrun`](ErrorKind::LimitOverrun).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LimitOverrun {
+    /// How many bytes come before the separator, as far as they are known.
+    pub consumed: usize,
+}
+
+impl fmt::Display for LimitOverrun {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "no separator within the limit, after {} bytes", self.consumed)
+    }
+}
+
+impl StdError for LimitOverrun {}
+
 impl From<ErrorKind> for Error {
     fn from(kind: ErrorKind) -> Error {
         Error::from_parts(kind, Payload::None)

@@ -80,6 +80,7 @@ mod selector_events;
 mod awaitable;
 mod waiters;
 mod timeouts;
+mod locks;
 mod queues;
 mod gather;
 mod waits;
@@ -90,6 +91,7 @@ mod resolver;
 mod runners;
 // -- floor 6: friendly face
 pub mod net;
+mod streams;
 // -- floor 7: watchers
 pub mod from_asyncio;
 pub mod guide;
@@ -101,12 +103,16 @@ pub use context::{ContextVar, Token};
 pub use coroutines::yield_now;
 pub use delegation::{IntoIter, Iter};
 pub use events::{Handle, TimerHandle};
-pub use exceptions::{Error, ErrorKind, Result};
+pub use exceptions::{Error, ErrorKind, IncompleteRead, LimitOverrun, Result};
 pub use future_core::CallbackId;
 pub use futures::Future;
 pub use gather::{Gather, gather, gather_results, gather_results_with, gather_with};
 pub use generator::{Generator, Resumed};
-pub use instruments::{Event, FutureId, Instrument, Outcome, TaskRef};
+pub use instruments::{FlowEvent, FutureId, Instrument, Outcome, TaskRef};
+pub use locks::{
+    Barrier, BoundedSemaphore, Condition, Event, Lock, LockGuard, LockStatistics, Semaphore,
+    SemaphoreGuard,
+};
 pub use loop_methods::{call_at, call_later, call_soon};
 pub use queues::{LifoQueue, PriorityQueue, Queue};
 pub use remote::LoopHandle;
@@ -114,6 +120,7 @@ pub use reports::{CallbackOutput, ExceptionContext, ExceptionSource};
 pub use runners::{LoopBuilder, Runner, run};
 pub use scoped::{Scope, ScopedTask, task_group};
 pub use stack::{DEFAULT_STACK_SIZE, StackError, StackStatistics, stack_statistics};
+pub use streams::StreamReader;
 pub use taskgroups::TaskGroup;
 pub use tasks::{AnyTask, Task, TaskBuilder, all_tasks, current_task, spawn};
 pub use threads::to_thread;

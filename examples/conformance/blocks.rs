@@ -1,4 +1,4 @@
-//! Control ops: what decides which op is executed next, and the timeout blocks.
+//! Control ops: what decides which op is executed next, and the blocks.
 
 use std::rc::Rc;
 
@@ -50,6 +50,7 @@ impl Interpreter {
             Control::TaskGroup { variable, body } => {
                 self.group_block(variable.as_deref(), body, frame)
             }
+            Control::With { on, body } => self.with_block(on, body, frame),
         }
     }
 
@@ -137,11 +138,32 @@ impl Interpreter {
             self.assign(name, Value::Object(object), frame);
         }
         let ended = group.scope(|_| self.block(body, frame));
-        let outcome = match &ended {
+        self.log_left("task_group", &ended, frame);
+        ended
+    }
+
+    /// Logs how a block without a value was left.
+    fn log_left(&self, label: &str, ended: &Result<Flow>, frame: &Frame) {
+        let outcome = match ended {
             Err(error) => format!("!! {}", self.trace.render_error(error)),
             Ok(_) => "-> None".to_owned(),
         };
-        self.log(frame, &format!("task_group {outcome}"));
+        self.log(frame, &format!("{label} {outcome}"));
+    }
+
+    fn with_block(self: &Rc<Self>, on: &str, body: &[Op], frame: &mut Frame) -> Result<Flow> {
+        let ended = self.held(on, body, frame);
+        self.log_left(&format!("with {on}"), &ended, frame);
+        ended
+    }
+
+    fn held(self: &Rc<Self>, on: &str, body: &[Op], frame: &mut Frame) -> Result<Flow> {
+        let object = self.object(on, frame)?;
+        object.acquire()?;
+        self.log(frame, &format!("enter {on}"));
+        let ended = self.block(body, frame);
+        // As in Python, an error on leaving replaces the one of the body.
+        object.release()?;
         ended
     }
 }

@@ -124,6 +124,14 @@ pub fn name_error() -> Error {
     made("NameError")
 }
 
+pub fn value_error() -> Error {
+    made("ValueError")
+}
+
+pub fn assertion_error() -> Error {
+    made("AssertionError")
+}
+
 pub fn runtime_error() -> Error {
     made("RuntimeError")
 }

@@ -175,7 +175,7 @@ impl Interpreter {
 
     fn control_op(self: &Rc<Self>, op: &Control, frame: &mut Frame) -> Result<Flow> {
         self.step()?;
-        if frame.in_callback && matches!(op, Control::Timeout(_) | Control::TaskGroup { .. }) {
+        if frame.in_callback && op.is_block() {
             return Err(type_error());
         }
         self.control(op, frame)
@@ -214,7 +214,9 @@ impl Interpreter {
             Action::Callback(action) => self.callback_op(action, variable, frame),
             Action::Combine(action) => self.combine_op(action, variable, frame),
             Action::Timeout(action) => self.timeout_op(action, frame),
+            Action::Lock(action) => self.lock_op(action, variable, frame),
             Action::Queue(action) => self.queue_op(action, variable, frame),
+            Action::Stream(action) => self.stream_op(action, variable, frame),
             Action::Generator(action) => self.generator_op(action, variable, frame),
         }
     }

@@ -7,18 +7,20 @@ use crate::errors::Kind as ErrorClass;
 use crate::expressions::GatherSpec;
 use crate::ops::{
     Action, CallbackOp, Clause, CombineOp, Control, Deadline, Delegation, FutureOp, GeneratorOp,
-    Op, PlainOp, QueueKind, QueueOp, TaskOp, TimeoutBlock, TimeoutOp, TryOp, ValueOp, WaitOp,
+    LockOp, Op, PlainOp, QueueKind, QueueOp, StreamOp, TaskOp, TimeoutBlock, TimeoutOp, TryOp,
+    ValueOp, WaitOp,
 };
 use crate::program::{Fields, Kind, Parsed, Refused};
 
 /// Reads an op of one area; `None` if the area has none of that name.
 type Area = fn(&Fields) -> Parsed<Option<Action>>;
 
-const TASK_AREAS: [Area; 7] = [plain, task, future, callback, combine, timeout, queue];
+const TASK_AREAS: [Area; 9] =
+    [plain, task, future, callback, combine, timeout, lock, queue, stream];
 const GENERATOR_AREAS: [Area; 2] = [plain, generator];
 
 /// The ops that callbacks must not use.
-const SUSPENDING: [&str; 12] = [
+const SUSPENDING: [&str; 23] = [
     "call",
     "await",
     "sleep",
@@ -28,9 +30,20 @@ const SUSPENDING: [&str; 12] = [
     "shield",
     "as_completed_next",
     "as_completed_anext",
+    "acquire",
+    "event_wait",
+    "cond_wait",
+    "cond_wait_for",
+    "barrier_wait",
+    "barrier_reset",
+    "barrier_abort",
     "put",
     "get",
     "join",
+    "read",
+    "readline",
+    "readexactly",
+    "readuntil",
 ];
 
 impl Op {
@@ -106,6 +119,7 @@ fn control(f: &Fields) -> Parsed<Option<Control>> {
         "task_group" if f.kind == Kind::Task => {
             Control::TaskGroup { variable: f.optional_text("as"), body: f.ops("body")? }
         }
+        "with" if f.kind == Kind::Task => Control::With { on: f.text("on")?, body: f.ops("body")? },
         _ => return Ok(None),
     }))
 }
@@ -241,6 +255,37 @@ fn timeout(f: &Fields) -> Parsed<Option<Action>> {
     Ok(Some(Action::Timeout(op)))
 }
 
+fn lock(f: &Fields) -> Parsed<Option<Action>> {
+    let on = || f.text("on");
+    let value = || f.optional_int("value").unwrap_or(1);
+    let op = match f.op {
+        "lock" => LockOp::Lock,
+        "event" => LockOp::Event,
+        "condition" => LockOp::Condition { lock: f.optional_text("lock") },
+        "semaphore" => LockOp::Semaphore { value: value() },
+        "bounded_semaphore" => LockOp::BoundedSemaphore { value: value() },
+        "barrier" => LockOp::Barrier { parties: f.int("parties")? },
+        "acquire" => LockOp::Acquire(on()?),
+        "release" => LockOp::Release(on()?),
+        "locked" => LockOp::Locked(on()?),
+        "event_wait" => LockOp::EventWait(on()?),
+        "event_set" => LockOp::EventSet(on()?),
+        "event_clear" => LockOp::EventClear(on()?),
+        "event_is_set" => LockOp::EventIsSet(on()?),
+        "cond_wait" => LockOp::CondWait(on()?),
+        "cond_wait_for" => LockOp::CondWaitFor { on: on()?, until: f.condition("until")? },
+        "notify" => LockOp::Notify { on: on()?, number: f.optional_int("n").unwrap_or(1) },
+        "notify_all" => LockOp::NotifyAll(on()?),
+        "barrier_wait" => LockOp::BarrierWait(on()?),
+        "barrier_reset" => LockOp::BarrierReset(on()?),
+        "barrier_abort" => LockOp::BarrierAbort(on()?),
+        "barrier_n_waiting" => LockOp::BarrierWaiting(on()?),
+        "barrier_broken" => LockOp::BarrierBroken(on()?),
+        _ => return Ok(None),
+    };
+    Ok(Some(Action::Lock(op)))
+}
+
 fn queue(f: &Fields) -> Parsed<Option<Action>> {
     let op = match f.op {
         "queue" => {
@@ -259,6 +304,26 @@ fn queue(f: &Fields) -> Parsed<Option<Action>> {
         _ => return Ok(None),
     };
     Ok(Some(Action::Queue(op)))
+}
+
+fn stream(f: &Fields) -> Parsed<Option<Action>> {
+    let on = || f.text("on");
+    let op = match f.op {
+        "stream" => StreamOp::New { limit: f.optional_int("limit").unwrap_or(65536) },
+        "feed_data" => StreamOp::FeedData { on: on()?, data: f.text("data")? },
+        "feed_eof" => StreamOp::FeedEof(on()?),
+        "stream_set_exception" => StreamOp::SetException { on: on()?, error: f.error()? },
+        "at_eof" => StreamOp::AtEof(on()?),
+        "read" => StreamOp::Read { on: on()?, number: f.optional_int("n").unwrap_or(-1) },
+        "readline" => StreamOp::ReadLine(on()?),
+        "readexactly" => StreamOp::ReadExactly { on: on()?, number: f.int("n")? },
+        "readuntil" => StreamOp::ReadUntil {
+            on: on()?,
+            separator: f.optional_text("separator").unwrap_or_else(|| "\n".to_owned()),
+        },
+        _ => return Ok(None),
+    };
+    Ok(Some(Action::Stream(op)))
 }
 
 fn queue_kind(f: &Fields) -> Parsed<QueueKind> {

@@ -30,7 +30,9 @@ pub enum Action {
     Callback(CallbackOp),
     Combine(CombineOp),
     Timeout(TimeoutOp),
+    Lock(LockOp),
     Queue(QueueOp),
+    Stream(StreamOp),
     Generator(GeneratorOp),
 }
 
@@ -47,6 +49,14 @@ pub enum Control {
     For { items: Expr, variable: Option<String>, body: Vec<Op> },
     Timeout(TimeoutBlock),
     TaskGroup { variable: Option<String>, body: Vec<Op> },
+    With { on: String, body: Vec<Op> },
+}
+
+impl Control {
+    /// Whether it waits in what it enters or leaves, which a callback must not.
+    pub fn is_block(&self) -> bool {
+        matches!(self, Control::Timeout(_) | Control::TaskGroup { .. } | Control::With { .. })
+    }
 }
 
 pub struct TryOp {
@@ -147,6 +157,31 @@ pub enum Deadline {
     Never,
 }
 
+pub enum LockOp {
+    Lock,
+    Event,
+    Condition { lock: Option<String> },
+    Semaphore { value: i64 },
+    BoundedSemaphore { value: i64 },
+    Barrier { parties: i64 },
+    Acquire(String),
+    Release(String),
+    Locked(String),
+    EventWait(String),
+    EventSet(String),
+    EventClear(String),
+    EventIsSet(String),
+    CondWait(String),
+    CondWaitFor { on: String, until: Condition },
+    Notify { on: String, number: i64 },
+    NotifyAll(String),
+    BarrierWait(String),
+    BarrierReset(String),
+    BarrierAbort(String),
+    BarrierWaiting(String),
+    BarrierBroken(String),
+}
+
 pub enum QueueOp {
     New { kind: QueueKind, maxsize: i64 },
     Put { on: String, value: Expr },
@@ -166,6 +201,18 @@ pub enum QueueKind {
     Fifo,
     Priority,
     Lifo,
+}
+
+pub enum StreamOp {
+    New { limit: i64 },
+    FeedData { on: String, data: String },
+    FeedEof(String),
+    SetException { on: String, error: ErrorSpec },
+    AtEof(String),
+    Read { on: String, number: i64 },
+    ReadLine(String),
+    ReadExactly { on: String, number: i64 },
+    ReadUntil { on: String, separator: String },
 }
 
 pub enum GeneratorOp {

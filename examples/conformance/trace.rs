@@ -3,7 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 
-use stackio::{Error, Future, Result, VirtualClock};
+use stackio::{Error, Future, IncompleteRead, LimitOverrun, Result, VirtualClock};
 
 use crate::errors::{Kind, stop_iteration_value};
 use crate::value::Value;
@@ -70,6 +70,7 @@ impl Trace {
             Value::Bool(false) => "False".to_owned(),
             Value::Int(number) => number.to_string(),
             Value::Text(text) => quote(text),
+            Value::Bytes(bytes) => render_bytes(bytes),
             Value::List(items) => self.render_all(items),
             Value::Error(error) => self.render_error(error),
             Value::Future(future) => self.render_future(future),
@@ -107,6 +108,17 @@ impl Trace {
                 None | Some("") => name.to_owned(),
                 Some(message) => format!("{name}({})", quote(message)),
             },
+            "IncompleteReadError" => match error.downcast_ref::<IncompleteRead>() {
+                Some(IncompleteRead { partial, expected }) => {
+                    let expected = expected.map_or("None".to_owned(), |n| n.to_string());
+                    format!("{name}(partial={}, expected={expected})", render_bytes(partial))
+                }
+                None => name.to_owned(),
+            },
+            "LimitOverrunError" => match error.downcast_ref::<LimitOverrun>() {
+                Some(LimitOverrun { consumed }) => format!("{name}(consumed={consumed})"),
+                None => name.to_owned(),
+            },
             "StopIteration" => format!("{name}({})", self.render(&stop_iteration_value(error))),
             _ => match (own_text(error), error.message()) {
                 (Some(text), _) => format!("{name}({})", quote(text)),
@@ -127,6 +139,11 @@ impl Trace {
 
 fn own_text(error: &Error) -> Option<&str> {
     error.downcast_ref::<crate::errors::PyError>()?.text.as_deref()
+}
+
+/// Bytes are always ASCII in the language.
+fn render_bytes(bytes: &[u8]) -> String {
+    format!("b{}", quote(&String::from_utf8_lossy(bytes)))
 }
 
 fn quote(text: &str) -> String {

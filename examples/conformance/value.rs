@@ -2,8 +2,10 @@
 
 use std::rc::Rc;
 
+use stackio::Event;
 use stackio::{
-    AsCompleted, Error, Future, Generator, Handle, Instant, Result, TaskGroup, Timeout, TimerHandle,
+    AsCompleted, Barrier, BoundedSemaphore, Condition, Error, Future, Generator, Handle, Instant,
+    Lock, Result, Semaphore, StreamReader, TaskGroup, Timeout, TimerHandle,
 };
 
 use crate::errors::type_error;
@@ -16,6 +18,8 @@ pub enum Value {
     Bool(bool),
     Int(i64),
     Text(Rc<str>),
+    /// What streams give.
+    Bytes(Rc<[u8]>),
     List(Rc<[Value]>),
     Error(Error),
     /// A task, too: `as_task` tells.
@@ -81,7 +85,14 @@ pub enum What {
     Timer(TimerHandle),
     Timeout(Timeout),
     Group(TaskGroup),
+    Lock(Rc<Lock>),
+    Event(Event),
+    Condition(Condition),
+    Semaphore(Semaphore),
+    BoundedSemaphore(BoundedSemaphore),
+    Barrier(Barrier),
     Queue(AnyQueue),
+    Stream(StreamReader),
     Iterator(AsCompleted<Value>),
     Generator(ProgramGenerator),
 }
@@ -92,7 +103,13 @@ impl What {
             What::Handle(_) | What::Timer(_) => "handle",
             What::Timeout(_) => "timeout",
             What::Group(_) => "group",
+            What::Lock(_) => "lock",
+            What::Event(_) => "event",
+            What::Condition(_) => "condition",
+            What::Semaphore(_) | What::BoundedSemaphore(_) => "semaphore",
+            What::Barrier(_) => "barrier",
             What::Queue(_) => "queue",
+            What::Stream(_) => "stream",
             What::Iterator(_) => "iterator",
             What::Generator(_) => "generator",
         }
@@ -123,6 +140,13 @@ impl Object {
     pub fn queue(&self) -> Result<&AnyQueue> {
         match &self.what {
             What::Queue(queue) => Ok(queue),
+            _ => Err(type_error()),
+        }
+    }
+
+    pub fn stream(&self) -> Result<&StreamReader> {
+        match &self.what {
+            What::Stream(stream) => Ok(stream),
             _ => Err(type_error()),
         }
     }

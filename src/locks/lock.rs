@@ -1,0 +1,217 @@
+//! [`Lock`]: one task at a time.
+
+use std::cell::{Cell, RefCell};
+use std::fmt;
+
+use super::line::Line;
+use crate::coroutines::current;
+use crate::exceptions::{Error, ErrorKind, Result};
+use crate::task_core::{Name, task_core};
+
+/// Lets one task in at a time, in the order in which they came (`asyncio.Lock`).
+///
+/// It belongs to nobody: any task, and any callback, may release it.
+///
+/// ```
+/// use std::rc::Rc;
+/// use stackio::{Lock, sleep, millis, spawn};
+///
+/// stackio::run(|| {
+///     let lock = Rc::new(Lock::new());
+///     let shared = lock.clone();
+///     let other = spawn(move || {
+///         let _guard = shared.lock()?; // waits for the first task
+///         Ok(())
+///     });
+///     {
+///         let _guard = lock.lock()?;
+///         sleep(millis(1))?; // nobody else comes in meanwhile
+///         assert_eq!(lock.statistics().waiting, 1);
+///     }
+///     other.join()
+/// })?;
+/// # Ok::<(), stackio::Error>(())
+/// ```
+#[derive(Default)]
+pub struct Lock {
+    locked: Cell<bool>,
+    /// The name of the task that took it, as it was then. Not the task: that may
+    /// own the lock.
+    holder: RefCell<Option<Name>>,
+    line: Line,
+}
+
+impl Lock {
+    /// A lock that is free.
+    ///
+    /// ```
+    /// assert!(!stackio::Lock::new().locked());
+    /// ```
+    pub fn new() -> Lock {
+        Lock::default()
+    }
+
+    /// Takes the lock; waits while it is taken or others are first.
+    /// [`lock`](Lock::lock) does the same and gives it back by itself.
+    ///
+    /// # Errors
+    ///
+    /// Kind `Cancelled`; kind `Runtime` if it has to wait where nothing can, or in
+    /// another loop than those who had to wait before.
+    ///
+    /// ```
+    /// use stackio::Lock;
+    ///
+    /// let lock = Lock::new();
+    /// lock.acquire()?; // it is free: this needs no loop
+    /// assert!(lock.locked());
+    /// lock.release()?;
+    /// # Ok::<(), stackio::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn acquire(&self) -> Result {
+        if self.locked.get() || self.line.has_claims() {
+            let waiter = self.line.enter()?;
+            let waited = waiter.wait();
+            drop(waiter);
+            if let Err(error) = waited {
+                // Perhaps it was this one's turn; then it is the next one's.
+                if !self.locked.get() {
+                    self.line.wake_head();
+                }
+                return Err(error);
+            }
+        }
+        self.locked.set(true);
+        *self.holder.borrow_mut() = name_of_current();
+        Ok(())
+    }
+
+    /// Gives the lock back and wakes the first who waits.
+    ///
+    /// # Errors
+    ///
+    /// Kind `Runtime` if it is not taken.
+    ///
+    /// ```
+    /// use stackio::{ErrorKind, Lock};
+    ///
+    /// let lock = Lock::new();
+    /// assert_eq!(lock.release().unwrap_err().kind(), ErrorKind::Runtime);
+    /// ```
+    pub fn release(&self) -> Result {
+        if !self.locked.replace(false) {
+            return Err(Error::text(ErrorKind::Runtime, "cannot release a lock that is not taken"));
+        }
+        *self.holder.borrow_mut() = None;
+        self.line.wake_head();
+        Ok(())
+    }
+
+    /// Whether it is taken.
+    ///
+    /// ```
+    /// assert!(!stackio::Lock::new().locked());
+    /// ```
+    pub fn locked(&self) -> bool {
+        self.locked.get()
+    }
+
+    /// Takes the lock until the guard is dropped: `async with lock`.
+    ///
+    /// # Errors
+    ///
+    /// As [`acquire`](Lock::acquire).
+    ///
+    /// ```
+    /// use stackio::Lock;
+    ///
+    /// let lock = Lock::new();
+    /// let guard = lock.lock()?;
+    /// assert!(lock.locked());
+    /// drop(guard);
+    /// assert!(!lock.locked());
+    /// # Ok::<(), stackio::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn lock(&self) -> Result<LockGuard<'_>> {
+        self.acquire()?;
+        Ok(LockGuard(self))
+    }
+
+    /// Who has it and how many wait for it.
+    ///
+    /// ```
+    /// use stackio::Lock;
+    ///
+    /// stackio::run(|| {
+    ///     let lock = Lock::new();
+    ///     let _guard = lock.lock()?;
+    ///     assert_eq!(lock.statistics().holder.as_deref(), Some("Task-1"));
+    ///     Ok(())
+    /// })?;
+    /// # Ok::<(), stackio::Error>(())
+    /// ```
+    pub fn statistics(&self) -> LockStatistics {
+        let holder = self.holder.borrow().as_ref().map(Name::to_string);
+        LockStatistics { holder, waiting: self.line.waiting() }
+    }
+}
+
+/// The name of the task that is running, copied without an allocation.
+fn name_of_current() -> Option<Name> {
+    let task = current()?;
+    let name = task_core(&*task)?.name.borrow();
+    Some(match &*name {
+        Name::Number(number) => Name::Number(*number),
+        Name::Text(text) => Name::Text(text.clone()),
+    })
+}
+
+impl fmt::Debug for Lock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let LockStatistics { holder, waiting } = self.statistics();
+        let mut shown = f.debug_struct("Lock");
+        shown.field("locked", &self.locked()).field("holder", &holder);
+        shown.field("waiting", &waiting).finish()
+    }
+}
+
+/// Has a [`Lock`], and gives it back when it is dropped.
+///
+/// ```
+/// let lock = stackio::Lock::new();
+/// {
+///     let _guard = lock.lock()?;
+///     assert!(lock.locked());
+/// }
+/// assert!(!lock.locked());
+/// # Ok::<(), stackio::Error>(())
+/// ```
+#[must_use = "the lock is given back as soon as the guard is dropped"]
+#[derive(Debug)]
+pub struct LockGuard<'a>(&'a Lock);
+
+impl Drop for LockGuard<'_> {
+    fn drop(&mut self) {
+        // An error says that the block has given it back itself.
+        let _ = self.0.release();
+    }
+}
+
+/// What a primitive says of its users, for people who look for a deadlock.
+///
+/// ```
+/// let statistics = stackio::Lock::new().statistics();
+/// assert_eq!((statistics.holder, statistics.waiting), (None, 0));
+/// ```
+#[non_exhaustive]
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LockStatistics {
+    /// The name of the task that has the lock, as it was when it took it. `None`
+    /// if nobody has it, if it was taken outside of a task, and for what is not
+    /// taken or not by one task: an event, a semaphore, a barrier.
+    pub holder: Option<String>,
+    /// How many tasks wait.
+    pub waiting: usize,
+}
