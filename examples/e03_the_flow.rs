@@ -26,7 +26,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 
 use stackio::net::TcpStream;
-use stackio::{Event, EventLoop, Instrument, Result};
+use stackio::{EventLoop, FlowEvent, Instrument, Result};
 
 /// Tells each event of the flow in one line.
 struct Narrator {
@@ -36,10 +36,10 @@ struct Narrator {
 }
 
 impl Instrument for Narrator {
-    fn event(&self, event: &Event<'_>) {
+    fn event(&self, event: &FlowEvent<'_>) {
         match event {
-            Event::TaskCreated { task, .. } => println!("   Task `{task}` wraps a coroutine"),
-            Event::Send { task } => {
+            FlowEvent::TaskCreated { task, .. } => println!("   Task `{task}` wraps a coroutine"),
+            FlowEvent::Send { task } => {
                 self.sends.set(self.sends.get() + 1);
                 let (step, what) = match self.sends.get() {
                     1 => (1, "starts"),
@@ -47,27 +47,27 @@ impl Instrument for Narrator {
                 };
                 println!("{step}. send: Task `{task}` {what} its coroutine");
             }
-            Event::Yield { task, future: Some(_) } => {
+            FlowEvent::Yield { task, future: Some(_) } => {
                 println!("2. yield: the coroutine of `{task}` yields a Future and is suspended");
             }
-            Event::AddDoneCallback { wakes: Some(task), .. } => {
+            FlowEvent::AddDoneCallback { wakes: Some(task), .. } => {
                 println!("3. add_done_callback: the Future is to wake Task `{task}`");
             }
             // A new socket is reported as writable once, which concerns nobody; the loop asks
             // again then.
-            Event::Select { timeout: None } if !self.asked.replace(true) => {
+            FlowEvent::Select { timeout: None } if !self.asked.replace(true) => {
                 println!("4. select: nothing is ready, the loop asks the selector");
                 // If the thread is gone, the read ends with an error of its own.
                 let _ = self.about_to_block.send(());
             }
-            Event::Ready { readable: true, .. } => println!("   the socket is readable"),
-            Event::FutureDone { outcome, .. } if self.sends.get() == 1 => {
+            FlowEvent::Ready { readable: true, .. } => println!("   the socket is readable"),
+            FlowEvent::FutureDone { outcome, .. } if self.sends.get() == 1 => {
                 println!("5. set_result: the Future has {outcome}");
             }
-            Event::CallSoon { task: Some(task) } if self.sends.get() == 1 => {
+            FlowEvent::CallSoon { task: Some(task) } if self.sends.get() == 1 => {
                 println!("6. call_soon: the wake-up of Task `{task}` is in the queue");
             }
-            Event::Return { task, outcome } => {
+            FlowEvent::Return { task, outcome } => {
                 println!("   the coroutine returns: Task `{task}`, itself a Future, has {outcome}");
             }
             _ => {}

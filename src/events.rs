@@ -16,7 +16,7 @@ use crate::clock::{Clock, Instant};
 use crate::context::Context;
 use crate::exceptions::{Error, ErrorKind, Result};
 use crate::fiber::without_suspending;
-use crate::instruments::{Event, FutureId, Instrument};
+use crate::instruments::{FlowEvent, FutureId, Instrument};
 use crate::reports::{CallbackOutput, ExceptionContext, ExceptionSource, Reports, run_callback};
 use crate::timers::{Cancellable, Timers};
 
@@ -137,7 +137,7 @@ impl Scheduler {
     {
         let (handle, inner) = self.handle(None, callback);
         if self.is_watched() {
-            self.emit(&Event::CallSoon { task: None });
+            self.emit(&FlowEvent::CallSoon { task: None });
         }
         self.push(inner);
         handle
@@ -147,7 +147,7 @@ impl Scheduler {
 
     pub(crate) fn set_timer(&self, when: Instant, timer: Rc<dyn Timer>) {
         if self.is_watched() {
-            self.emit(&Event::CallAt { when });
+            self.emit(&FlowEvent::CallAt { when });
         }
         self.timers.borrow_mut().push(when, timer);
     }
@@ -186,7 +186,7 @@ impl Scheduler {
             let due = self.timers.borrow_mut().pop_due(now);
             let Some((when, timer)) = due else { return };
             if self.is_watched() {
-                self.emit(&Event::TimerDue { when });
+                self.emit(&FlowEvent::TimerDue { when });
             }
             self.push(timer);
         }
@@ -219,7 +219,7 @@ impl Scheduler {
     }
 
     #[cold]
-    pub(crate) fn emit(&self, event: &Event<'_>) {
+    pub(crate) fn emit(&self, event: &FlowEvent<'_>) {
         if self.emitting.replace(true) {
             // What a watcher causes itself is not told: it would never end.
             return;

@@ -13,7 +13,7 @@ use smallvec::SmallVec;
 use crate::context::Context;
 use crate::events::{Runnable, Scheduler, next_id};
 use crate::exceptions::{Error, ErrorKind, Result};
-use crate::instruments::{Event, FutureId, Outcome, TaskRef};
+use crate::instruments::{FlowEvent, FutureId, Outcome, TaskRef};
 use crate::reports::{CallbackOutput, ExceptionContext, ExceptionSource, run_callback};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -233,7 +233,7 @@ impl FutureCore {
                 State::Cancelled => Outcome::Cancelled,
                 State::Pending | State::Finished => Outcome::Result,
             };
-            self.scheduler.emit(&Event::FutureDone { future: self.id, outcome });
+            self.scheduler.emit(&FlowEvent::FutureDone { future: self.id, outcome });
         }
         let callbacks = std::mem::take(&mut *self.callbacks.borrow_mut());
         for (_, callback) in callbacks {
@@ -251,7 +251,7 @@ impl FutureCore {
         if self.scheduler.is_watched() {
             let wakes = callback.wakes();
             let wakes = wakes.as_ref().map(|(id, name)| TaskRef { id: *id, name });
-            self.scheduler.emit(&Event::AddDoneCallback { future: self.id, wakes });
+            self.scheduler.emit(&FlowEvent::AddDoneCallback { future: self.id, wakes });
         }
         if self.is_done() {
             callback.schedule(this());
@@ -345,7 +345,7 @@ where
         let scheduler = future.core().scheduler.clone();
         self.future.set(Some(future));
         if scheduler.is_watched() {
-            scheduler.emit(&Event::CallSoon { task: None });
+            scheduler.emit(&FlowEvent::CallSoon { task: None });
         }
         scheduler.push(self);
     }

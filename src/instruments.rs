@@ -1,6 +1,6 @@
 //! [`Instrument`]: how watchers see the flow.
 //!
-//! Every step of the basic flow is an [`Event`]: a task sends into its coroutine,
+//! Every step of the basic flow is an [`FlowEvent`]: a task sends into its coroutine,
 //! the coroutine yields a future, the task adds itself as a done callback, the
 //! loop selects, the future gets its result, the callback is scheduled, the task
 //! sends again. Events carry ids and names, never a task: a watcher watches. With
@@ -64,7 +64,7 @@ pub enum Outcome {
 /// Something that happened in a loop. The `Display` form tells it in words.
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug)]
-pub enum Event<'a> {
+pub enum FlowEvent<'a> {
     /// A task was made around a coroutine, at that place in the source.
     TaskCreated {
         /// The new task.
@@ -146,30 +146,30 @@ pub enum Event<'a> {
     },
 }
 
-impl fmt::Display for Event<'_> {
+impl fmt::Display for FlowEvent<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
-            Event::TaskCreated { task, .. } => write!(f, "{task} created"),
-            Event::Send { task } => write!(f, "send into {task}"),
-            Event::Throw { task, error } => write!(f, "throw into {task}: {error}"),
-            Event::Yield { task, future: Some(id) } => write!(f, "{task} yields future {id}"),
-            Event::Yield { task, future: None } => write!(f, "{task} yields"),
-            Event::Return { task, outcome } => write!(f, "{task} ends: {outcome}"),
-            Event::AddDoneCallback { future, wakes: Some(task) } => {
+            FlowEvent::TaskCreated { task, .. } => write!(f, "{task} created"),
+            FlowEvent::Send { task } => write!(f, "send into {task}"),
+            FlowEvent::Throw { task, error } => write!(f, "throw into {task}: {error}"),
+            FlowEvent::Yield { task, future: Some(id) } => write!(f, "{task} yields future {id}"),
+            FlowEvent::Yield { task, future: None } => write!(f, "{task} yields"),
+            FlowEvent::Return { task, outcome } => write!(f, "{task} ends: {outcome}"),
+            FlowEvent::AddDoneCallback { future, wakes: Some(task) } => {
                 write!(f, "add_done_callback on future {future}: wake {task}")
             }
-            Event::AddDoneCallback { future, wakes: None } => {
+            FlowEvent::AddDoneCallback { future, wakes: None } => {
                 write!(f, "add_done_callback on future {future}")
             }
-            Event::FutureDone { future, outcome } => write!(f, "future {future} has {outcome}"),
-            Event::CallSoon { task: Some(task) } => write!(f, "call_soon: a step of {task}"),
-            Event::CallSoon { task: None } => f.write_str("call_soon: a callback"),
-            Event::CallAt { when } => write!(f, "call_at {when:?}"),
-            Event::TimerDue { when } => write!(f, "the timer of {when:?} is due"),
-            Event::Select { timeout: Some(timeout) } => write!(f, "select for {timeout:?}"),
-            Event::Select { timeout: None } => f.write_str("select"),
-            Event::Selected { events } => write!(f, "selected: {events} ready"),
-            Event::Ready { readable, writable } => {
+            FlowEvent::FutureDone { future, outcome } => write!(f, "future {future} has {outcome}"),
+            FlowEvent::CallSoon { task: Some(task) } => write!(f, "call_soon: a step of {task}"),
+            FlowEvent::CallSoon { task: None } => f.write_str("call_soon: a callback"),
+            FlowEvent::CallAt { when } => write!(f, "call_at {when:?}"),
+            FlowEvent::TimerDue { when } => write!(f, "the timer of {when:?} is due"),
+            FlowEvent::Select { timeout: Some(timeout) } => write!(f, "select for {timeout:?}"),
+            FlowEvent::Select { timeout: None } => f.write_str("select"),
+            FlowEvent::Selected { events } => write!(f, "selected: {events} ready"),
+            FlowEvent::Ready { readable, writable } => {
                 write!(f, "ready: readable {readable}, writable {writable}")
             }
         }
@@ -186,19 +186,19 @@ impl fmt::Display for Outcome {
     }
 }
 
-/// A watcher of a loop: is told every [`Event`] as it happens, on the loop's
+/// A watcher of a loop: is told every [`FlowEvent`] as it happens, on the loop's
 /// thread. It cannot suspend, and should not take long.
 ///
 /// ```
 /// use std::cell::RefCell;
 /// use std::rc::Rc;
-/// use stackio::{Event, Instrument, Runner};
+/// use stackio::{FlowEvent, Instrument, Runner};
 ///
 /// #[derive(Default)]
 /// struct Recorder(RefCell<Vec<String>>);
 ///
 /// impl Instrument for Recorder {
-///     fn event(&self, event: &Event<'_>) {
+///     fn event(&self, event: &FlowEvent<'_>) {
 ///         self.0.borrow_mut().push(event.to_string());
 ///     }
 /// }
@@ -211,5 +211,5 @@ impl fmt::Display for Outcome {
 /// ```
 pub trait Instrument {
     /// Called for each event, in order.
-    fn event(&self, event: &Event<'_>);
+    fn event(&self, event: &FlowEvent<'_>);
 }

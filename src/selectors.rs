@@ -18,7 +18,7 @@ use mio::{Events, Interest, Poll, Token, Waker};
 
 use crate::events::Scheduler;
 use crate::futures::Future;
-use crate::instruments::Event;
+use crate::instruments::FlowEvent;
 use crate::registry::Registry;
 
 /// The token by which other threads wake the selector.
@@ -251,14 +251,14 @@ impl Driver {
     pub(crate) fn select(&self, timeout: Option<Duration>) -> io::Result<()> {
         let watched = self.scheduler.is_watched();
         if watched {
-            self.scheduler.emit(&Event::Select { timeout });
+            self.scheduler.emit(&FlowEvent::Select { timeout });
         }
         let mut events = self.events.replace(Events::with_capacity(0));
         let polled = self.poll.borrow_mut().poll(&mut events, timeout);
         if polled.is_ok() {
             if watched {
                 let events = events.iter().filter(|event| event.token() != WAKE).count();
-                self.scheduler.emit(&Event::Selected { events });
+                self.scheduler.emit(&FlowEvent::Selected { events });
             }
             for event in &events {
                 self.deliver(event, watched);
@@ -284,7 +284,7 @@ impl Driver {
         let readable = event.is_readable() || event.is_read_closed() || failed;
         let writable = event.is_writable() || event.is_write_closed() || failed;
         if watched {
-            self.scheduler.emit(&Event::Ready { readable, writable });
+            self.scheduler.emit(&FlowEvent::Ready { readable, writable });
         }
         if readable {
             registration.read.wake(event.is_read_closed() || failed || urgent, self);

@@ -20,7 +20,7 @@ use crate::context::Context;
 use crate::coroutines::replace_current;
 use crate::exceptions::{Error, ErrorKind, Result};
 use crate::future_core::{AnyFuture, CallbackId};
-use crate::instruments::{Event, Outcome, TaskRef};
+use crate::instruments::{FlowEvent, Outcome, TaskRef};
 use crate::task_core::{Pending, TaskObject, unregister};
 
 /// Puts the task's next step into the ready queue.
@@ -35,7 +35,7 @@ pub(crate) fn push(task: Rc<dyn TaskObject>, pending: Pending) {
     if scheduler.is_watched() {
         let name = task.task().title();
         let task = Some(TaskRef { id: task.core().id(), name: &name });
-        scheduler.emit(&Event::CallSoon { task });
+        scheduler.emit(&FlowEvent::CallSoon { task });
     }
     scheduler.clone().push(task);
 }
@@ -200,8 +200,8 @@ fn emit_resume(task: &dyn TaskObject, error: Option<&Error>) {
     let name = task.task().title();
     let seen = TaskRef { id: task.core().id(), name: &name };
     task.core().scheduler.emit(&match error {
-        None => Event::Send { task: seen },
-        Some(error) => Event::Throw { task: seen, error },
+        None => FlowEvent::Send { task: seen },
+        Some(error) => FlowEvent::Throw { task: seen, error },
     });
 }
 
@@ -210,7 +210,7 @@ fn emit_yield(task: &dyn TaskObject, future: Option<&dyn AnyFuture>) {
     let name = task.task().title();
     let seen = TaskRef { id: task.core().id(), name: &name };
     let future = future.map(|future| future.core().id());
-    task.core().scheduler.emit(&Event::Yield { task: seen, future });
+    task.core().scheduler.emit(&FlowEvent::Yield { task: seen, future });
 }
 
 #[cold]
@@ -223,5 +223,5 @@ fn emit_return(task: &dyn TaskObject, ended: &Result) {
         Err(error) if error.is_cancelled() => Outcome::Cancelled,
         Err(_) => Outcome::Exception,
     };
-    task.core().scheduler.emit(&Event::Return { task: seen, outcome });
+    task.core().scheduler.emit(&FlowEvent::Return { task: seen, outcome });
 }

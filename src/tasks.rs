@@ -11,7 +11,7 @@ use crate::events::Scheduler;
 use crate::exceptions::{Error, ErrorKind, Result};
 use crate::future_core::{AnyFuture, FutureCore};
 use crate::futures::Future;
-use crate::instruments::{Event, FutureId, TaskRef};
+use crate::instruments::{FlowEvent, FutureId, TaskRef};
 use crate::steps::{schedule_first_step, step_eagerly};
 use crate::task_cell::TaskCell;
 use crate::task_core::{Name, TaskCore, TaskObject, register, task_core, unfinished};
@@ -136,7 +136,7 @@ fn launch(task: Rc<dyn TaskObject>, eager: bool) {
     if scheduler.is_watched() {
         let (name, at) = (task.task().title(), task.task().spawned_at);
         let seen = TaskRef { id: task.core().id(), name: &name };
-        scheduler.emit(&Event::TaskCreated { task: seen, at });
+        scheduler.emit(&FlowEvent::TaskCreated { task: seen, at });
     }
     if eager {
         step_eagerly(task);

@@ -24,6 +24,7 @@ use stackio::{Error, ErrorKind, Result, spawn};
 use crate::crawl::Ending;
 use crate::options::{Command, Options};
 use crate::progress::{Progress, say};
+use crate::report::Problem;
 
 const COULD_NOT_BEGIN: u8 = 2;
 /// What shells say of a program that Ctrl-C ended.
@@ -67,6 +68,17 @@ fn crawl_and_report(options: &Options) -> Result<Ending> {
     let result = crawl::crawl(start.clone(), options, progress.clone());
     progress.finish();
     let (report, ending) = result.map_err(|e| cannot_begin(&start, &e))?;
+    if let (true, [trouble], Ending::Complete) =
+        (report.latencies.is_empty(), &report.failures[..], ending)
+    {
+        // The start never answered: that is not a report of one failure.
+        let reason = match &trouble.problem {
+            Problem::Status(status) => format!("it answered with status {status}"),
+            Problem::Failure(reason) => reason.clone(),
+        };
+        let text = format!("cannot crawl {start}: {reason}");
+        return Err(Error::new(ErrorKind::Other, text));
+    }
     let interrupted = ending == Ending::Interrupted;
     let text =
         if options.json { report.json(interrupted) + "\n" } else { report.table(interrupted) };

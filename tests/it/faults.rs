@@ -4,8 +4,8 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 use stackio::{
-    ContextVar, ErrorKind, Event, EventLoop, Future, Generator, Instrument, Runner, VirtualClock,
-    gather_with, secs, shield, sleep, spawn, timeout, to_thread, yield_now,
+    ContextVar, ErrorKind, EventLoop, FlowEvent, Future, Generator, Instrument, Runner,
+    VirtualClock, gather_with, secs, shield, sleep, spawn, timeout, to_thread, yield_now,
 };
 
 use crate::children::{is_child, play};
@@ -125,9 +125,9 @@ struct Meddler {
 }
 
 impl Instrument for Meddler {
-    fn event(&self, event: &Event<'_>) {
+    fn event(&self, event: &FlowEvent<'_>) {
         // A task spawned in a step: the event is emitted on that task's stack.
-        if matches!(event, Event::TaskCreated { task, .. } if task.name == "Task-2") {
+        if matches!(event, FlowEvent::TaskCreated { task, .. } if task.name == "Task-2") {
             self.tried.set(true);
             self.said.borrow_mut().extend(yield_now().map_err(|e| e.to_string()).err());
             stackio::call_soon(|| {}); // another event, which is not told

@@ -12,7 +12,7 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 use stackio::{
-    ErrorKind, Event, ExceptionSource, Future, Instrument, Result, Runner, TaskBuilder,
+    ErrorKind, ExceptionSource, FlowEvent, Future, Instrument, Result, Runner, TaskBuilder,
     VirtualClock, call_later, call_soon, get_running_loop, millis, secs, sleep, spawn, yield_now,
 };
 
@@ -293,7 +293,7 @@ fn a_runner_runs_several_mains_on_one_loop() {
 struct Recorder(RefCell<Vec<String>>);
 
 impl Instrument for Recorder {
-    fn event(&self, event: &Event<'_>) {
+    fn event(&self, event: &FlowEvent<'_>) {
         self.0.borrow_mut().push(event.to_string());
     }
 }

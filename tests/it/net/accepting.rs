@@ -8,7 +8,7 @@ use std::rc::Rc;
 use std::time::Instant;
 
 use stackio::net::TcpListener;
-use stackio::{Event, Instrument, Result, Runner, Task, secs, spawn};
+use stackio::{FlowEvent, Instrument, Result, Runner, Task, secs, spawn};
 
 use super::alone::alone;
 use super::{ANY, play, play_on, settle};
@@ -155,10 +155,10 @@ struct Watch {
 }
 
 impl Instrument for Watch {
-    fn event(&self, event: &Event<'_>) {
+    fn event(&self, event: &FlowEvent<'_>) {
         match event {
-            Event::Select { .. } => self.selects.set(self.selects.get() + 1),
-            Event::Send { .. } => self.sends.set(self.sends.get() + 1),
+            FlowEvent::Select { .. } => self.selects.set(self.selects.get() + 1),
+            FlowEvent::Send { .. } => self.sends.set(self.sends.get() + 1),
             _ => {}
         }
     }

@@ -8,7 +8,7 @@ use std::os::fd::{AsFd, AsRawFd, RawFd};
 use std::rc::Rc;
 
 use stackio::net::{TcpListener, TcpStream, UdpSocket};
-use stackio::{Event, EventLoop, Instrument, Result, Runner, spawn};
+use stackio::{EventLoop, FlowEvent, Instrument, Result, Runner, spawn};
 
 use super::alone::{MANY_DESCRIPTORS, alone, open_descriptors};
 use super::connecting::full_backlog;
@@ -216,8 +216,8 @@ fn a_socket_closed_and_replaced_in_the_iteration_of_its_event_is_a_new_one() {
 struct ReadyEvents(Cell<usize>);
 
 impl Instrument for ReadyEvents {
-    fn event(&self, event: &Event<'_>) {
-        if let Event::Ready { .. } = event {
+    fn event(&self, event: &FlowEvent<'_>) {
+        if let FlowEvent::Ready { .. } = event {
             self.0.set(self.0.get() + 1);
         }
     }

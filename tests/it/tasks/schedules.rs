@@ -6,8 +6,8 @@ use std::rc::Rc;
 
 use proptest::prelude::*;
 use stackio::{
-    Event, Future, Instrument, Result, Runner, Task, VirtualClock, millis, sleep, spawn, timeout,
-    yield_now,
+    FlowEvent, Future, Instrument, Result, Runner, Task, VirtualClock, millis, sleep, spawn,
+    timeout, yield_now,
 };
 
 use super::OnDrop;
@@ -63,11 +63,11 @@ fn action() -> impl Strategy<Value = Action> {
 struct Flow(RefCell<HashMap<u64, [u32; 3]>>);
 
 impl Instrument for Flow {
-    fn event(&self, event: &Event<'_>) {
+    fn event(&self, event: &FlowEvent<'_>) {
         let (task, what) = match event {
-            Event::Send { task } | Event::Throw { task, .. } => (task, 0),
-            Event::Yield { task, .. } => (task, 1),
-            Event::Return { task, .. } => (task, 2),
+            FlowEvent::Send { task } | FlowEvent::Throw { task, .. } => (task, 0),
+            FlowEvent::Yield { task, .. } => (task, 1),
+            FlowEvent::Return { task, .. } => (task, 2),
             _ => return,
         };
         let mut counts = self.0.borrow_mut();
