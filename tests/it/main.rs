@@ -18,5 +18,6 @@ mod net;
 mod stacks;
 mod streams;
 mod support;
+mod taskgroups;
 mod tasks;
 mod tidy;
