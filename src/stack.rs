@@ -157,6 +157,9 @@ pub struct StackStatistics {
     pub free: usize,
     /// Those of the free ones whose memory went back to the kernel.
     pub released: usize,
+    /// How many stacks the process can have at once, where each costs a mapping of
+    /// its own for its guard (before Linux 6.13); `None` where it costs none.
+    pub limit: Option<usize>,
 }
 
 /// Counts the stacks of the current thread.
@@ -235,7 +238,8 @@ impl Arena {
     }
 
     fn statistics(&self) -> StackStatistics {
-        let mut sum = StackStatistics::default();
+        let mut sum =
+            StackStatistics { limit: mapping::most_guards(), ..StackStatistics::default() };
         for class in &self.classes {
             sum.slabs += class.slabs.len();
             sum.mapped += class.slabs.iter().map(|slab| slab.range().len()).sum::<usize>();

@@ -214,6 +214,11 @@ fn probe_advice() -> bool {
 /// Guards in the process that cost mappings.
 static PROTECTED: AtomicUsize = AtomicUsize::new(0);
 
+/// How many guards the process can have, where each costs a mapping.
+pub(crate) fn most_guards() -> Option<usize> {
+    (!guards_are_free()).then(most_protected)
+}
+
 /// How many of these there may be. A process at the kernel's limit cannot even
 /// allocate the words of an error, so some mappings are left to the others.
 fn most_protected() -> usize {

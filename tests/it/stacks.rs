@@ -234,9 +234,9 @@ fn where_no_stack_is_left_a_generator_can_be_started_later() {
     assert_eq!(second.next().unwrap(), stackio::Resumed::Yielded(1));
 }
 
-const MANY: usize = 10_000;
+const MANY: usize = 5_000;
 
-fn ten_thousand(finished: &Rc<Cell<usize>>) -> Result<usize> {
+fn thousands(finished: &Rc<Cell<usize>>) -> Result<usize> {
     let spawn_one = |_| {
         let finished = finished.clone();
         TaskBuilder::new().stack_size(32 * 1024).spawn(move || {
@@ -255,16 +255,16 @@ fn ten_thousand(finished: &Rc<Cell<usize>>) -> Result<usize> {
 }
 
 #[test]
-fn ten_thousand_tasks_live_at_once_and_their_stacks_are_used_again() {
+fn thousands_of_tasks_live_at_once_and_their_stacks_are_used_again() {
     let finished = Rc::new(Cell::new(0));
     let (first, second) = (finished.clone(), finished.clone());
-    let in_use = run(move || ten_thousand(&first)).unwrap();
+    let in_use = run(move || thousands(&first)).unwrap();
     assert_eq!(in_use, MANY + 1, "one each, and one for main");
     let after_first = stack_statistics();
     assert_eq!((after_first.in_use, after_first.free), (0, MANY + 1));
     assert!(after_first.mapped < 1 << 30, "{after_first:?}");
 
-    run(move || ten_thousand(&second)).unwrap();
+    run(move || thousands(&second)).unwrap();
     let after_second = stack_statistics();
     assert_eq!(after_second.mapped, after_first.mapped, "nothing more was mapped");
     assert_eq!(after_second.free, MANY + 1);

@@ -196,3 +196,9 @@ fn a_child_that_does_not_end_is_killed_and_its_output_shown() {
     assert!(message.contains("was killed after 200ms"), "{message}");
     assert!(message.contains("before"), "{message}");
 }
+
+/// How many tasks a crowd has: fewer where every stack costs a mapping, for other tests run at
+/// the same time.
+pub fn crowd() -> usize {
+    stackio::stack_statistics().limit.map_or(100_000, |limit| limit / 16)
+}

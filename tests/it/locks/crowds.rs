@@ -3,10 +3,12 @@
 use std::cell::Cell;
 use std::rc::Rc;
 
-use stackio::Event;
 use stackio::{
-    Condition, Instrument, Lock, Result, Runner, Semaphore, Task, VirtualClock, spawn, yield_now,
+    Condition, Event, Instrument, Lock, Result, Runner, Semaphore, Task, VirtualClock, spawn,
+    yield_now,
 };
+
+use crate::support::crowd;
 
 /// Counts the steps of tasks.
 #[derive(Default)]
@@ -20,9 +22,7 @@ impl Instrument for Steps {
     }
 }
 
-const CROWD: usize = 100_000;
-
-/// How many steps it takes until `CROWD` tasks have done `body`, after `then` was called when all
+/// How many steps it takes until a crowd of tasks have done `body`, after `then` was called when all
 /// of them waited.
 fn steps(
     body: impl Fn() -> Result + 'static,
@@ -33,7 +33,7 @@ fn steps(
     let mut runner = runner.instrument(counted.clone()).build().unwrap();
     let main = move || {
         let body = Rc::new(body);
-        let tasks = (0..CROWD).map(|_| {
+        let tasks = (0..crowd()).map(|_| {
             let body = body.clone();
             spawn(move || body())
         });
@@ -57,7 +57,7 @@ fn a_crowd_takes_a_few_steps_each() {
     let shared = lock.clone();
     let release = lock.clone();
     let taken = steps(move || shared.lock().map(drop), move |_| release.release());
-    assert!(taken <= 3 * CROWD + 10, "lock: {taken}");
+    assert!(taken <= 3 * crowd() + 10, "lock: {taken}");
 
     let event = Rc::new(Event::new());
     let set = event.clone();
@@ -68,7 +68,7 @@ fn a_crowd_takes_a_few_steps_each() {
             Ok(())
         },
     );
-    assert!(taken <= 3 * CROWD + 10, "event: {taken}");
+    assert!(taken <= 3 * crowd() + 10, "event: {taken}");
 
     let condition = Rc::new(Condition::new());
     let notifies = condition.clone();
@@ -80,12 +80,12 @@ fn a_crowd_takes_a_few_steps_each() {
         let _guard = notifies.guard()?;
         notifies.notify_all()
     });
-    assert!(taken <= 4 * CROWD + 10, "condition: {taken}");
+    assert!(taken <= 4 * crowd() + 10, "condition: {taken}");
 
     let semaphore = Rc::new(Semaphore::new(0));
     let opens = semaphore.clone();
     let taken = steps(move || semaphore.guard().map(drop), move |_| opens.release());
-    assert!(taken <= 3 * CROWD + 10, "semaphore: {taken}");
+    assert!(taken <= 3 * crowd() + 10, "semaphore: {taken}");
 }
 
 /// All but the last one leave, in an order that is as bad as can be.
@@ -101,7 +101,7 @@ fn a_crowd_leaves_the_line_and_the_last_one_gets_the_lock() {
         Ok(())
     };
     let taken = steps(waits, move |tasks| {
-        let all_but_the_last = &tasks[..CROWD - 1];
+        let all_but_the_last = &tasks[..crowd() - 1];
         for task in all_but_the_last.iter().rev() {
             task.cancel();
         }
@@ -110,5 +110,5 @@ fn a_crowd_leaves_the_line_and_the_last_one_gets_the_lock() {
         release.release()
     });
     assert_eq!(got.get(), 1);
-    assert!(taken <= 3 * CROWD + 10, "{taken}");
+    assert!(taken <= 3 * crowd() + 10, "{taken}");
 }

@@ -10,6 +10,7 @@ use stackio::{
 
 use super::{OnDrop, run};
 use crate::children::{assert_played_well, is_child, play};
+use crate::support::crowd;
 
 fn counted(drops: &Rc<Cell<u32>>) -> OnDrop<impl FnMut() + use<>> {
     let drops = drops.clone();
@@ -176,8 +177,6 @@ fn cancelling_a_circle_of_tasks_does_not_hang() {
     assert_eq!(drops.get(), 2, "the end of the loop ends them");
 }
 
-const LONG: usize = 100_000;
-
 /// A chain of that many tasks, each of which waits for the one before; the last of it.
 fn chain(length: usize) -> Task<()> {
     let small = || TaskBuilder::new().stack_size(32 * 1024);
@@ -186,9 +185,9 @@ fn chain(length: usize) -> Task<()> {
 }
 
 #[test]
-fn a_chain_of_100_000_tasks_is_cancelled_from_its_end() {
+fn a_chain_of_very_many_tasks_is_cancelled_from_its_end() {
     run(|| {
-        let last = chain(LONG);
+        let last = chain(crowd());
         yield_now()?;
         assert!(last.cancel_with("all"));
         assert_eq!(last.join().unwrap_err().message(), Some("all"));
@@ -209,9 +208,9 @@ fn a_chain_of_tasks_can_be_left_to_the_end_of_the_loop() {
 }
 
 #[test]
-fn a_chain_of_100_000_tasks_is_dropped_before_it_starts() {
+fn a_chain_of_very_many_tasks_is_dropped_before_it_starts() {
     run(|| {
-        let last = chain(LONG);
+        let last = chain(crowd());
         last.cancel();
         for task in all_tasks().into_iter().skip(1) {
             task.cancel();
@@ -351,7 +350,7 @@ fn a_chain_of_gathers_is_cancelled_however_long_it_is() {
             let last = last.clone();
             move || last.wait()
         });
-        for _ in 0..5_000 {
+        for _ in 0..2_000 {
             let next = chain;
             chain = spawn(move || Ok(gather(vec![next]).join()?[0]));
         }
