@@ -20,7 +20,6 @@ use crate::events::Scheduler;
 use crate::exceptions::{Error, ErrorKind, Result};
 use crate::future_core::AnyFuture;
 use crate::futures::Future;
-use crate::instruments::FutureId;
 use crate::reports::{ExceptionContext, ExceptionSource};
 use crate::tasks::{AnyTask, Task, TaskBuilder, current_task};
 
@@ -56,8 +55,10 @@ struct Inner {
     /// Set once the children have been told to stop.
     aborting: Cell<bool>,
     parent_cancelled: Cell<bool>,
-    /// Unfinished children; their numbers are in the order of their making.
-    children: RefCell<BTreeMap<FutureId, Rc<dyn AnyFuture>>>,
+    /// Unfinished children, in the order in which they joined: an eager one joins
+    /// after those that its own first step spawned.
+    children: RefCell<BTreeMap<u64, Rc<dyn AnyFuture>>>,
+    joined: Cell<u64>,
     errors: RefCell<Vec<Error>>,
     /// An interrupt, which is passed on by itself.
     interrupt: RefCell<Option<Error>>,
@@ -133,12 +134,15 @@ impl TaskGroup {
         }
         let task = builder.spawn_on(Scheduler::running()?, body);
         if task.done() {
-            self.0.child_done(&task.erase());
+            self.0.child_ended(&task.erase());
         } else {
-            self.0.children.borrow_mut().insert(task.id(), task.erase().0);
+            let place = self.0.joined.replace(self.0.joined.get() + 1);
+            self.0.children.borrow_mut().insert(place, task.erase().0);
             let group = self.0.clone();
             task.add_done_callback(move |future| {
-                group.child_done(&AnyTask(future.erased()));
+                let child = group.children.borrow_mut().remove(&place);
+                drop(child);
+                group.child_ended(&AnyTask(future.erased()));
             });
         }
         Ok(task)
@@ -263,9 +267,7 @@ impl Inner {
         }
     }
 
-    fn child_done(&self, child: &AnyTask) {
-        let ended = self.children.borrow_mut().remove(&child.id());
-        drop(ended);
+    fn child_ended(&self, child: &AnyTask) {
         let completed = self.completed.borrow().clone();
         if let Some(completed) = completed.filter(|_| self.children.borrow().is_empty())
             && !completed.done()
