@@ -37,8 +37,12 @@ impl EventLoop {
     }
 }
 
-/// Makes a task end now, wherever it stands; false if that cannot be.
+/// Makes a task end now, wherever it stands; false if that cannot be. One whose body
+/// has ended counts, though further up the stack it is only about to be completed.
 fn end_task(task: &Rc<dyn TaskObject>) -> bool {
+    if task.task().coroutine.fiber.is_finished() {
+        return true;
+    }
     if task.task().coroutine.fiber.is_running() {
         return false;
     }
@@ -52,7 +56,10 @@ fn end_task(task: &Rc<dyn TaskObject>) -> bool {
 pub(crate) fn end_now(future: &Rc<dyn AnyFuture>) -> bool {
     match unfinished_task(&**future) {
         Some(task) => end_task(&task),
-        None => future.core().is_done(),
+        None => {
+            let core = task_core(&**future);
+            future.core().is_done() || core.is_some_and(|core| core.coroutine.fiber.is_finished())
+        }
     }
 }
 

@@ -248,6 +248,11 @@ impl Fiber {
         self.state.get() == State::Suspended
     }
 
+    /// Whether its body has ended.
+    pub(crate) fn is_finished(&self) -> bool {
+        self.state.get() == State::Finished
+    }
+
     pub(crate) fn is_running(&self) -> bool {
         self.state.get() == State::Running
     }
@@ -277,6 +282,11 @@ impl Drop for Fiber {
             std::mem::forget(coroutine);
         }
     }
+}
+
+/// Whether code runs now that must not suspend.
+pub(crate) fn suspending_is_forbidden() -> bool {
+    FORBIDDEN.get()
 }
 
 /// Calls code that runs in the middle of something and must not suspend.

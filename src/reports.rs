@@ -124,6 +124,17 @@ pub(crate) fn catch_panic<T>(what: &str, f: impl FnOnce() -> Result<T>) -> Resul
     catch_unwind(AssertUnwindSafe(f)).unwrap_or_else(|panic| Err(Error::panic(what, panic)))
 }
 
+/// Drops a value of the user's in the middle of something that must not be torn in
+/// two: a panic of its destructor ends here.
+pub(crate) fn drop_value<V>(value: V) {
+    if let Err(panic) = catch_unwind(AssertUnwindSafe(|| drop(value))) {
+        // The payload is the user's as well.
+        std::mem::forget(panic);
+        let told = catch_unwind(|| tracing::error!("a destructor panicked; it was ignored"));
+        std::mem::forget(told);
+    }
+}
+
 /// Runs a callback; its error or panic goes to the exception handler.
 pub(crate) fn run_callback<R: CallbackOutput>(reports: &Reports, f: impl FnOnce() -> R) {
     let Err(error) = catch_panic("a callback", || f().into_result()) else { return };

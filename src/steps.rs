@@ -110,6 +110,10 @@ fn resume(task: Rc<dyn TaskObject>, error: Option<Error>) {
     let watched = task.core().scheduler.is_watched();
     if watched {
         emit_resume(&*task, error.as_ref());
+        if task.core().is_done() {
+            // The watcher had it ended.
+            return;
+        }
     }
     let former = replace_current(Some(task.clone()));
     Context::swap(&core.context);

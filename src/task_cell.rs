@@ -14,6 +14,7 @@ use crate::fiber::is_forced_unwind;
 use crate::future_core::{AnyFuture, DoneCallback, FutureCore, Promise, Slot};
 use crate::futures::Future;
 use crate::instruments::FutureId;
+use crate::reports::drop_value;
 use crate::steps::{push, run_pending};
 use crate::task_core::{Pending, TaskCore, TaskObject, cancel};
 
@@ -123,13 +124,5 @@ impl<T: 'static, F: FnOnce() -> Result<T> + 'static> TaskObject for TaskCell<T, 
 
     fn drop_result(&self) {
         drop_value(self.slot.take());
-    }
-}
-
-/// Drops a value of the user's in the middle of a step: a destructor that panics
-/// there must not tear it in two.
-fn drop_value<V>(value: V) {
-    if catch_unwind(AssertUnwindSafe(|| drop(value))).is_err() {
-        tracing::error!("a destructor panicked while a task was being ended");
     }
 }

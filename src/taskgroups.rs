@@ -11,6 +11,7 @@
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::fmt;
+use std::io::{self, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::rc::Rc;
 
@@ -20,7 +21,7 @@ use crate::events::Scheduler;
 use crate::exceptions::{Error, ErrorKind, Result};
 use crate::future_core::AnyFuture;
 use crate::futures::Future;
-use crate::reports::{ExceptionContext, ExceptionSource};
+use crate::reports::{ExceptionContext, ExceptionSource, drop_value};
 use crate::tasks::{AnyTask, Task, TaskBuilder, current_task};
 
 /// Several tasks as one (`asyncio.TaskGroup`): none outlives the block of code it
@@ -62,6 +63,8 @@ struct Inner {
     errors: RefCell<Vec<Error>>,
     /// An interrupt, which is passed on by itself.
     interrupt: RefCell<Option<Error>>,
+    /// Whether a child was ended because nobody could wait for it.
+    killed: Cell<bool>,
     completed: RefCell<Option<Future<()>>>,
 }
 
@@ -86,6 +89,7 @@ impl TaskGroup {
     #[track_caller]
     pub fn scope<T>(&self, block: impl FnOnce(&TaskGroup) -> Result<T>) -> Result<T> {
         self.enter()?;
+        let _guard = NoChildLeft(&self.0);
         match catch_unwind(AssertUnwindSafe(|| block(self))) {
             Ok(ended) => self.exit(ended),
             Err(panic) => {
@@ -193,6 +197,11 @@ impl TaskGroup {
             }
         };
         match value {
+            Some(_) if errors.is_empty() && group.killed.get() => {
+                let text = "the children of the task group were ended: nothing can be waited for \
+                            here";
+                Err(Error::text(ErrorKind::Runtime, text))
+            }
             Some(value) if errors.is_empty() => Ok(value),
             _ => Err(group.grouped(errors)),
         }
@@ -236,14 +245,16 @@ impl Inner {
     /// It does not return before, in whatever state the parent is: one that cannot
     /// wait any more ends its children itself.
     fn wait_for_children(&self) -> Option<Error> {
-        let _guard = EndOnUnwind(self);
         let mut cancelled = None;
         while !self.children.borrow().is_empty() {
             if !can_suspend() {
                 self.end_children();
                 continue;
             }
-            let Ok(scheduler) = Scheduler::running() else { continue };
+            let Ok(scheduler) = Scheduler::running() else {
+                self.end_children();
+                continue;
+            };
             let completed = Future::on(scheduler);
             *self.completed.borrow_mut() = Some(completed.clone());
             if let Err(error) = completed.settle()
@@ -257,14 +268,29 @@ impl Inner {
         cancelled
     }
 
+    /// Ends the children on the spot, or the process: none may live when this
+    /// returns, or unwinds.
     fn end_children(&self) {
-        let children = std::mem::take(&mut *self.children.borrow_mut());
-        for child in children.into_values() {
-            if !child.core().is_done() && !end_now(&child) {
-                eprintln!("stackio: {} cannot be ended, and its group must be", child.label());
+        struct AbortOnUnwind;
+        impl Drop for AbortOnUnwind {
+            fn drop(&mut self) {
                 std::process::abort();
             }
         }
+        let guard = AbortOnUnwind;
+        let children = std::mem::take(&mut *self.children.borrow_mut());
+        for child in children.into_values() {
+            if !child.core().is_done() {
+                self.killed.set(true);
+                if !end_now(&child) {
+                    let label = child.label();
+                    let _ = writeln!(io::stderr(), "stackio: {label} cannot be ended");
+                    std::process::abort();
+                }
+            }
+            drop_value(child);
+        }
+        std::mem::forget(guard);
     }
 
     fn child_ended(&self, child: &AnyTask) {
@@ -306,10 +332,10 @@ impl Inner {
     }
 }
 
-/// Ends the children if the waiting for them is itself unwound.
-struct EndOnUnwind<'a>(&'a Inner);
+/// However the scope is left: no child is.
+struct NoChildLeft<'a>(&'a Inner);
 
-impl Drop for EndOnUnwind<'_> {
+impl Drop for NoChildLeft<'_> {
     fn drop(&mut self) {
         self.0.end_children();
     }

@@ -314,3 +314,69 @@ fn a_thousand_nested_groups_end() {
     }
     assert_eq!(run(|| nest(1_000)).unwrap(), 1_001);
 }
+
+/// Runs its closure when it is dropped.
+struct Dropped<F: FnMut()>(F);
+
+impl<F: FnMut()> Drop for Dropped<F> {
+    fn drop(&mut self) {
+        (self.0)();
+    }
+}
+
+#[test]
+fn a_group_that_cannot_wait_says_so() {
+    run(|| {
+        let ended = Rc::new(RefCell::new(None));
+        let told = ended.clone();
+        let caught = catch_unwind(AssertUnwindSafe(move || {
+            let _in_a_panic = Dropped(move || {
+                let n = Cell::new(0);
+                let group = task_group(|g| {
+                    g.spawn(|| {
+                        n.set(1);
+                        Ok(())
+                    });
+                    Ok(())
+                });
+                assert_eq!(n.get(), 0, "a child that never ran");
+                *told.borrow_mut() = Some(group.unwrap_err().kind());
+            });
+            panic!("on the way out");
+        }));
+        assert!(caught.is_err());
+        assert_eq!(ended.take(), Some(ErrorKind::Runtime));
+        Ok(())
+    })
+    .unwrap();
+}
+
+#[test]
+fn a_capture_that_panics_when_dropped_lets_no_child_live() {
+    run(|| {
+        let alive = Alive::default();
+        let inside = alive.clone();
+        let caught = catch_unwind(AssertUnwindSafe(move || {
+            let _in_a_panic = Dropped(move || {
+                let bomb = Dropped(|| panic!("a bomb"));
+                let life = inside.life();
+                let _cannot_wait = task_group(|g| {
+                    g.spawn(move || {
+                        let _bomb = &bomb;
+                        Ok(())
+                    });
+                    g.spawn(move || {
+                        let _life = &life;
+                        sleep(secs(60))
+                    });
+                    Ok(())
+                });
+            });
+            panic!("on the way out");
+        }));
+        std::mem::forget(caught);
+        assert_eq!((alive.count(), all_tasks().len()), (0, 1));
+        Ok(())
+    })
+    .unwrap();
+}
