@@ -25,7 +25,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::clock::Clock;
-use crate::events::Scheduler;
+use crate::events::{Scheduler, no_running_loop};
 use crate::exceptions::{Error, ErrorKind, Result};
 use crate::future_core::{AnyFuture, CallbackId, Function};
 use crate::remote::Remote;
@@ -85,9 +85,7 @@ thread_local! {
 /// Kind `Runtime` if none is.
 pub fn get_running_loop() -> Result<EventLoop> {
     let running = RUNNING.with(|running| running.borrow().clone());
-    running.ok_or_else(|| {
-        Error::text(ErrorKind::Runtime, "no running event loop: start one with `stackio::run`")
-    })
+    running.ok_or_else(no_running_loop)
 }
 
 /// Makes a loop the running one of the thread as long as it lives.

@@ -23,7 +23,7 @@ use std::ptr;
 use std::rc::Rc;
 
 use crate::exceptions::{Error, ErrorKind, Result};
-use crate::fiber::{Fiber, Refusal, suspending_is_forbidden};
+use crate::fiber::{Fiber, Refusal};
 use crate::future_core::AnyFuture;
 use crate::futures::Future;
 
@@ -146,10 +146,7 @@ pub(crate) fn can_suspend() -> bool {
     // SAFETY: as in `suspend`.
     let coroutine = unsafe { COROUTINE.get().as_ref() };
     coroutine.is_some_and(|coroutine| {
-        coroutine.fiber.is_running()
-            && !coroutine.disposed.get()
-            && !std::thread::panicking()
-            && !suspending_is_forbidden()
+        coroutine.fiber.is_running() && !coroutine.fiber.would_refuse(coroutine.disposed.get())
     })
 }
 

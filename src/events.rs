@@ -58,6 +58,12 @@ pub(crate) fn next_id() -> FutureId {
     FutureId(NEXT_ID.replace(NEXT_ID.get() + 1))
 }
 
+/// What is said where a loop has to be running.
+#[cold]
+pub(crate) fn no_running_loop() -> Error {
+    Error::text(ErrorKind::Runtime, "no running event loop: start one with `stackio::run`")
+}
+
 impl Scheduler {
     pub(crate) fn new(clock: Clock, stack_size: usize) -> Scheduler {
         Scheduler {
@@ -82,9 +88,7 @@ impl Scheduler {
     ///
     /// Kind `Runtime` if none runs.
     pub(crate) fn running() -> Result<Rc<Scheduler>> {
-        Scheduler::try_running().ok_or_else(|| {
-            Error::text(ErrorKind::Runtime, "no running event loop: start one with `stackio::run`")
-        })
+        Scheduler::try_running().ok_or_else(no_running_loop)
     }
 
     pub(crate) fn try_running() -> Option<Rc<Scheduler>> {

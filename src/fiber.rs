@@ -16,8 +16,8 @@
 //! ```
 //!
 //! Fibers nest: a generator runs inside a task, on the generator's own stack. The
-//! running ones form a chain from the innermost to the thread's own stack, linked
-//! by `parent`. A task may be suspended *from within* a generator; it is then
+//! running ones form a chain from the innermost to the thread's own stack: each
+//! `resume` keeps the one before it on its own stack. A task may be suspended *from within* a generator; it is then
 //! resumed right there, so each suspended fiber remembers which fiber was the
 //! innermost when it left. The fibers in between stay `Running`.
 
@@ -92,8 +92,6 @@ pub(crate) struct Fiber {
     coroutine: UnsafeCell<Option<Coroutine<(), (), (), Stack>>>,
     /// The door back to the resumer; valid from the start of the body to its end.
     yielder: Cell<*const Yielder<(), ()>>,
-    /// While running: the fiber that resumed this one.
-    parent: Cell<*const Fiber>,
     /// While suspended: the innermost fiber at that moment.
     innermost: Cell<*const Fiber>,
     owner: Cell<Option<ptr::NonNull<dyn Owner>>>,
@@ -111,7 +109,6 @@ impl Fiber {
         Fiber {
             coroutine: UnsafeCell::new(None),
             yielder: Cell::new(ptr::null()),
-            parent: Cell::new(ptr::null()),
             innermost: Cell::new(ptr::null()),
             owner: Cell::new(None),
             state: Cell::new(State::Idle),
@@ -160,7 +157,6 @@ impl Fiber {
     pub(crate) fn resume(&self) -> bool {
         assert_eq!(self.state.get(), State::Suspended, "only a suspended fiber is resumed");
         let parent = CURRENT.replace(self.innermost.get());
-        self.parent.set(parent);
         self.resumed_in_panic.set(std::thread::panicking());
         self.state.set(State::Running);
         // SAFETY: the state was `Suspended`, so there is a coroutine, and being
@@ -227,6 +223,11 @@ impl Fiber {
         }
     }
 
+    /// Whether suspending would be refused, without counting it as an attempt.
+    pub(crate) fn would_refuse(&self, ending: bool) -> bool {
+        FORBIDDEN.get() || ending || std::thread::panicking()
+    }
+
     fn raise_if_unwinding(&self) {
         let tries = self.unwinding.get();
         if tries > 0 && tries < UNWIND_TRIES {
@@ -282,11 +283,6 @@ impl Drop for Fiber {
             std::mem::forget(coroutine);
         }
     }
-}
-
-/// Whether code runs now that must not suspend.
-pub(crate) fn suspending_is_forbidden() -> bool {
-    FORBIDDEN.get()
 }
 
 /// Calls code that runs in the middle of something and must not suspend.

@@ -68,9 +68,14 @@ type Outcome<R> = Result<Result<R>, Box<dyn Any + Send>>;
 /// ```
 pub struct Generator<S: 'static, Y: 'static, R: 'static> {
     pub(crate) core: Rc<Core<S, Y>>,
-    body: Cell<Option<Body<S, Y, R>>>,
-    outcome: Rc<Cell<Option<Outcome<R>>>>,
+    ends: Rc<Ends<S, Y, R>>,
     stack_size: usize,
+}
+
+/// What the coroutine begins and ends with: taken by it, and left by it.
+struct Ends<S: 'static, Y: 'static, R> {
+    body: Cell<Option<Body<S, Y, R>>>,
+    outcome: Cell<Option<Outcome<R>>>,
 }
 
 impl<S: 'static, Y: 'static, R: 'static> Generator<S, Y, R> {
@@ -113,8 +118,8 @@ impl<S: 'static, Y: 'static, R: 'static> Generator<S, Y, R> {
             delegate: RefCell::new(None),
             dropping: Cell::new(false),
         };
-        let outcome = Rc::new(Cell::new(None));
-        Generator { core: Rc::new(core), body: Cell::new(Some(body)), outcome, stack_size }
+        let ends = Ends { body: Cell::new(Some(body)), outcome: Cell::new(None) };
+        Generator { core: Rc::new(core), ends: Rc::new(ends), stack_size }
     }
 
     /// Starts the generator: runs it to its first yield or its end.
@@ -241,29 +246,18 @@ impl<S: 'static, Y: 'static, R: 'static> Generator<S, Y, R> {
     }
 
     fn first_resume(&self) -> Result<Resumed<Y, R>> {
-        let Some(body) = self.body.take() else {
-            return Err(self.not_resumable());
-        };
         let yielder = Yielder { core: self.core.clone() };
-        let outcome = self.outcome.clone();
-        // The body waits in a cell, so that it is not lost if there is no stack.
-        let body = Rc::new(Cell::new(Some(body)));
-        let entry = {
-            let body = body.clone();
-            move || {
-                let run = || body.take().map(|body| body(&yielder));
-                let result = catch_unwind(AssertUnwindSafe(run));
-                outcome.set(result.map_or_else(|panic| Some(Err(panic)), |r| r.map(Ok)));
-            }
+        let ends = self.ends.clone();
+        // The body is taken where it runs, so that it is not lost if there is no stack.
+        let entry = move || {
+            let run = || ends.body.take().map(|body| body(&yielder));
+            let result = catch_unwind(AssertUnwindSafe(run));
+            ends.outcome.set(result.map_or_else(|panic| Some(Err(panic)), |r| r.map(Ok)));
         };
         // SAFETY: the core, fiber and owner in one, stays where it is: `entry`
         // holds it by the yielder until the body has ended, and `Drop` unwinds or
         // forgets the fiber before the core can go.
-        let started = unsafe { self.core.fiber.start(self.stack_size, &*self.core, entry) };
-        if let Err(error) = started {
-            self.body.set(body.take());
-            return Err(error.into());
-        }
+        unsafe { self.core.fiber.start(self.stack_size, &*self.core, entry) }?;
         self.switch()
     }
 
@@ -282,7 +276,7 @@ impl<S: 'static, Y: 'static, R: 'static> Generator<S, Y, R> {
             };
         }
         self.core.state.set(GeneratorState::Closed);
-        match self.outcome.take() {
+        match self.ends.outcome.take() {
             Some(Ok(Ok(value))) => Ok(Resumed::Returned(value)),
             Some(Ok(Err(error))) if error.kind() == ErrorKind::StopIteration => {
                 Err(Error::text(ErrorKind::Runtime, "generator raised StopIteration"))
@@ -296,7 +290,7 @@ impl<S: 'static, Y: 'static, R: 'static> Generator<S, Y, R> {
     /// Closes one that is not started; the body is dropped unused.
     fn abandon_body(&self) {
         self.core.state.set(GeneratorState::Closed);
-        drop(self.body.take());
+        drop(self.ends.body.take());
     }
 
     /// Ends a suspended generator for good, whatever its body does.

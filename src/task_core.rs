@@ -6,6 +6,8 @@ use std::mem::ManuallyDrop;
 use std::panic::Location;
 use std::rc::Rc;
 
+use smallvec::SmallVec;
+
 use crate::context::Context;
 use crate::coroutines::{Coroutine, Current};
 use crate::events::{Runnable, Scheduler};
@@ -141,7 +143,7 @@ pub(crate) fn cancel(task: Rc<dyn AnyFuture>, message: Option<&str>) -> bool {
         task.core().mark_retrieved();
         return false;
     }
-    let mut walked: Vec<Rc<dyn AnyFuture>> = Vec::new();
+    let mut walked: SmallVec<[Rc<dyn AnyFuture>; 4]> = SmallVec::new();
     let mut next = Some(task);
     while let Some(task) = next {
         next = cancel_one(&task, message);

@@ -187,7 +187,13 @@ pub(crate) fn is_main_thread() -> bool {
     #[cfg(any(target_vendor = "apple", target_os = "freebsd", target_os = "openbsd"))]
     // SAFETY: only returns a number.
     return unsafe { libc::pthread_main_np() == 1 };
-    #[allow(unreachable_code)]
+    #[cfg(not(any(
+        target_os = "linux",
+        target_os = "android",
+        target_vendor = "apple",
+        target_os = "freebsd",
+        target_os = "openbsd"
+    )))]
     false
 }
 
