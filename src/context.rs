@@ -3,9 +3,9 @@
 //! A [`ContextVar`] is a task's own global variable (Python's `contextvars`). A
 //! task starts with a copy of the context it was made in, a callback runs in a
 //! copy of the context it was registered in, and what they set there nobody else
-//! sees. Copies happen at every spawn and every callback, so a context is a
-//! shared immutable map: copying it copies one word, and setting a variable makes
-//! a new map.
+//! sees. Copies happen at every spawn and every callback, so the values are a
+//! shared immutable list: copying it copies one word, and setting a variable makes
+//! a new list. Only who asks for a [`Context`] gets a place that several can share.
 
 use std::any::Any;
 use std::cell::Cell;
@@ -17,9 +17,16 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::exceptions::{Error, ErrorKind, Result};
 
-/// The variables of one context. `None` is the empty one, which costs nothing.
+/// What something runs in: values of its own, or a [`Context`] that it shares.
+/// `None` is the empty one, which costs nothing.
 #[derive(Clone, Default)]
-pub(crate) struct Context(Option<Rc<Vec<Entry>>>);
+pub(crate) struct Variables(Option<Rc<Kind>>);
+
+enum Kind {
+    Own(Vec<Entry>),
+    /// The values, never shared themselves.
+    Shared(Cell<Variables>),
+}
 
 #[derive(Clone)]
 struct Entry {
@@ -31,40 +38,169 @@ thread_local! {
     /// The context of whatever runs now on this thread.
     ///
     /// It has no destructor: those of values may use context variables.
-    static CURRENT: ManuallyDrop<Cell<Context>> =
-        const { ManuallyDrop::new(Cell::new(Context(None))) };
+    static CURRENT: ManuallyDrop<Cell<Variables>> =
+        const { ManuallyDrop::new(Cell::new(Variables(None))) };
 }
 
-impl Context {
-    /// A copy of the current context.
-    pub(crate) fn copy() -> Context {
-        CURRENT.with(|current| {
-            let context = current.take();
-            current.set(context.clone());
-            context
-        })
+/// A clone of what is in a cell.
+fn peek(cell: &Cell<Variables>) -> Variables {
+    let variables = cell.take();
+    cell.set(variables.clone());
+    variables
+}
+
+impl Variables {
+    /// A copy of the current context, for something that starts its own.
+    pub(crate) fn copy() -> Variables {
+        CURRENT.with(|current| peek(current)).values()
     }
 
     /// Makes `slot`'s context the current one and keeps the former one in
     /// `slot`. Done once on entering a task and once on leaving it.
-    pub(crate) fn swap(slot: &Cell<Context>) {
+    pub(crate) fn swap(slot: &Cell<Variables>) {
         CURRENT.with(|current| current.swap(slot));
     }
 
+    /// Its values as they are now.
+    fn values(self) -> Variables {
+        match self.0.as_deref() {
+            Some(Kind::Shared(values)) => peek(values),
+            _ => self,
+        }
+    }
+
+    /// The context in a cell as one that can be shared, and from now on is.
+    pub(crate) fn share(cell: &Cell<Variables>) -> Context {
+        let variables = peek(cell);
+        if matches!(variables.0.as_deref(), Some(Kind::Shared(_))) {
+            return Context(variables);
+        }
+        let context = Context::of(variables);
+        cell.set(context.0.clone());
+        context
+    }
+
+    /// The same for the one that is current.
+    pub(crate) fn share_current() -> Context {
+        CURRENT.with(|current| Variables::share(current))
+    }
+
+    fn entries(&self) -> &[Entry] {
+        match self.0.as_deref() {
+            Some(Kind::Own(entries)) => entries,
+            _ => &[],
+        }
+    }
+
     fn get(&self, variable: u64) -> Option<Rc<dyn Any>> {
-        let entries = self.0.as_ref()?;
-        let entry = entries.iter().find(|entry| entry.variable == variable)?;
+        let entry = self.entries().iter().find(|entry| entry.variable == variable)?;
         Some(entry.value.clone())
     }
 
-    /// This context with the variable set, or unset by `None`.
-    fn with(&self, variable: u64, value: Option<Rc<dyn Any>>) -> Context {
-        let mut entries: Vec<Entry> = match &self.0 {
-            Some(entries) => entries.iter().filter(|e| e.variable != variable).cloned().collect(),
-            None => Vec::new(),
-        };
+    /// These values with the variable set, or unset by `None`.
+    fn with(&self, variable: u64, value: Option<Rc<dyn Any>>) -> Variables {
+        let others = self.entries().iter().filter(|entry| entry.variable != variable);
+        let mut entries: Vec<Entry> = others.cloned().collect();
         entries.extend(value.map(|value| Entry { variable, value }));
-        Context((!entries.is_empty()).then(|| Rc::new(entries)))
+        Variables((!entries.is_empty()).then(|| Rc::new(Kind::Own(entries))))
+    }
+}
+
+/// The values of the context variables in a place that several can share
+/// (`contextvars.Context`).
+///
+/// Tasks and callbacks have a context each, so most programs never name one. This
+/// is for who wants several to see what the others set, or wants to look into a
+/// context from outside. A handle: clones are the same context.
+///
+/// ```
+/// use stackio::{Context, ContextVar, TaskBuilder};
+///
+/// static USER: ContextVar<&str> = ContextVar::new("user");
+///
+/// stackio::run(|| {
+///     let context = Context::copy_current();
+///     let login = TaskBuilder::new().context(&context).spawn(|| {
+///         USER.set("ada");
+///         Ok(())
+///     });
+///     login.join()?;
+///     assert_eq!(USER.get(), None); // the main task has its own
+///     assert_eq!(context.get(&USER), Some("ada"));
+///     assert_eq!(context.run(|| USER.get()), Some("ada"));
+///     Ok(())
+/// })?;
+/// # Ok::<(), stackio::Error>(())
+/// ```
+#[derive(Clone)]
+pub struct Context(Variables);
+
+impl Context {
+    fn of(values: Variables) -> Context {
+        Context(Variables(Some(Rc::new(Kind::Shared(Cell::new(values))))))
+    }
+
+    /// A context in which no variable is set.
+    #[expect(clippy::new_without_default, reason = "two new contexts are not the same one")]
+    pub fn new() -> Context {
+        Context::of(Variables::default())
+    }
+
+    /// A new context with the values that are set here and now
+    /// (`contextvars.copy_context`).
+    #[doc(alias = "copy_context")]
+    pub fn copy_current() -> Context {
+        Context::of(Variables::copy())
+    }
+
+    /// A new context with the values of this one.
+    pub fn copy(&self) -> Context {
+        Context::of(self.0.clone().values())
+    }
+
+    /// Calls a function in this context: it sees the values, and what it sets stays
+    /// in the context. Unlike Python's, it may suspend its task meanwhile, and the
+    /// context may be entered by several at a time.
+    pub fn run<R>(&self, function: impl FnOnce() -> R) -> R {
+        struct Entered(Cell<Variables>);
+        impl Drop for Entered {
+            fn drop(&mut self) {
+                Variables::swap(&self.0);
+            }
+        }
+        let entered = Entered(Cell::new(self.0.clone()));
+        Variables::swap(&entered.0);
+        function()
+    }
+
+    /// The value of a variable here, `None` if it is not set.
+    pub fn get<T: Clone + 'static>(&self, variable: &ContextVar<T>) -> Option<T> {
+        let value = self.0.clone().values().get(variable.id())?;
+        value.downcast_ref::<T>().cloned()
+    }
+
+    /// What a task or callback runs in that shares this context.
+    pub(crate) fn variables(&self) -> Variables {
+        self.0.clone()
+    }
+}
+
+impl PartialEq for Context {
+    /// Whether it is the same context, not whether the values are.
+    fn eq(&self, other: &Context) -> bool {
+        match (&self.0.0, &other.0.0) {
+            (Some(one), Some(other)) => Rc::ptr_eq(one, other),
+            _ => false,
+        }
+    }
+}
+
+impl Eq for Context {}
+
+impl fmt::Debug for Context {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let set = self.0.clone().values().entries().len();
+        f.debug_struct("Context").field("variables", &set).finish()
     }
 }
 
@@ -110,7 +246,7 @@ impl<T: Clone + 'static> ContextVar<T> {
 
     /// The value in the current context, `None` if it was never set there.
     pub fn get(&self) -> Option<T> {
-        let value = Context::copy().get(self.id())?;
+        let value = Variables::copy().get(self.id())?;
         value.downcast_ref::<T>().cloned()
     }
 
@@ -136,10 +272,15 @@ impl<T: Clone + 'static> ContextVar<T> {
     }
 
     fn replace(&self, value: Option<Rc<dyn Any>>) -> Option<Rc<dyn Any>> {
-        let context = Context::copy();
-        let previous = context.get(self.id());
-        let changed = Cell::new(context.with(self.id(), value));
-        Context::swap(&changed);
+        let current = CURRENT.with(|current| peek(current));
+        let values = current.clone().values();
+        let previous = values.get(self.id());
+        let changed = values.with(self.id(), value);
+        // The former values are dropped last: their destructors may look.
+        let _former = match current.0.as_deref() {
+            Some(Kind::Shared(place)) => place.replace(changed),
+            _ => CURRENT.with(|current| current.replace(changed)),
+        };
         previous
     }
 

@@ -13,7 +13,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use crate::clock::{Clock, Instant};
-use crate::context::Context;
+use crate::context::{Context, Variables};
 use crate::exceptions::{Error, ErrorKind, Result};
 use crate::fiber::without_suspending;
 use crate::instruments::{FlowEvent, FutureId, Instrument};
@@ -258,7 +258,8 @@ impl Scheduler {
             scheduler: self.clone(),
             cancelled: Cell::new(false),
             waiting: Cell::new(when.is_some()),
-            context: Cell::new(Context::copy()),
+            context: Cell::new(Variables::copy()),
+            entered: Cell::new(false),
             callback: Cell::new(Some(f)),
         });
         (Handle(inner.clone()), inner)
@@ -270,7 +271,9 @@ struct HandleInner<F> {
     cancelled: Cell<bool>,
     /// Whether it is a timer that has not been due yet.
     waiting: Cell<bool>,
-    context: Cell<Context>,
+    context: Cell<Variables>,
+    /// Whether its context is the current one.
+    entered: Cell<bool>,
     callback: Cell<Option<F>>,
 }
 
@@ -282,9 +285,11 @@ where
     fn run(self: Rc<Self>) {
         self.waiting.set(false);
         if let Some(callback) = self.callback.take() {
-            Context::swap(&self.context);
+            self.entered.set(true);
+            Variables::swap(&self.context);
             run_callback(self.scheduler.reports(), callback);
-            Context::swap(&self.context);
+            Variables::swap(&self.context);
+            self.entered.set(false);
         }
     }
 }
@@ -305,6 +310,7 @@ where
 trait Scheduled {
     fn cancel(&self);
     fn cancelled(&self) -> bool;
+    fn context(&self) -> Context;
 }
 
 impl<F: 'static> Scheduled for HandleInner<F> {
@@ -319,6 +325,13 @@ impl<F: 'static> Scheduled for HandleInner<F> {
 
     fn cancelled(&self) -> bool {
         self.cancelled.get()
+    }
+
+    fn context(&self) -> Context {
+        match self.entered.get() {
+            true => Variables::share_current(),
+            false => Variables::share(&self.context),
+        }
     }
 }
 
@@ -335,6 +348,13 @@ impl Handle {
     /// Whether it was cancelled.
     pub fn cancelled(&self) -> bool {
         self.0.cancelled()
+    }
+
+    /// The context that it is to run in, which from now on it shares with whoever
+    /// has this one; an empty one if it was cancelled.
+    #[doc(alias = "get_context")]
+    pub fn context(&self) -> Context {
+        self.0.context()
     }
 }
 
@@ -361,6 +381,12 @@ impl TimerHandle {
     /// Whether it was cancelled.
     pub fn cancelled(&self) -> bool {
         self.handle.cancelled()
+    }
+
+    /// The context that it is to run in, as [`Handle::context`].
+    #[doc(alias = "get_context")]
+    pub fn context(&self) -> Context {
+        self.handle.context()
     }
 
     /// The deadline, in the loop's time.

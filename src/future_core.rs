@@ -10,7 +10,7 @@ use std::rc::Rc;
 
 use smallvec::SmallVec;
 
-use crate::context::Context;
+use crate::context::Variables;
 use crate::events::{Runnable, Scheduler, next_id};
 use crate::exceptions::{Error, ErrorKind, Result};
 use crate::instruments::{FlowEvent, FutureId, Outcome, TaskRef};
@@ -325,13 +325,13 @@ impl CallbackId {
 pub(crate) struct Function<F> {
     /// Held from completion until the callback has run.
     future: Cell<Option<Rc<dyn AnyFuture>>>,
-    context: Cell<Context>,
+    context: Cell<Variables>,
     function: Cell<Option<F>>,
 }
 
 impl<F> Function<F> {
     pub(crate) fn new(function: F) -> Rc<Function<F>> {
-        let context = Cell::new(Context::copy());
+        let context = Cell::new(Variables::copy());
         Rc::new(Function { future: Cell::new(None), context, function: Cell::new(Some(function)) })
     }
 }
@@ -360,8 +360,8 @@ where
         let (Some(future), Some(function)) = (self.future.take(), self.function.take()) else {
             return;
         };
-        Context::swap(&self.context);
+        Variables::swap(&self.context);
         run_callback(future.core().scheduler.reports(), || function(&future));
-        Context::swap(&self.context);
+        Variables::swap(&self.context);
     }
 }

@@ -99,7 +99,7 @@ pub mod guide;
 pub use awaitable::{Awaitable, ensure_future};
 pub use base_events::{EventLoop, get_running_loop};
 pub use clock::{Instant, VirtualClock, millis, secs};
-pub use context::{ContextVar, Token};
+pub use context::{Context, ContextVar, Token};
 pub use coroutines::yield_now;
 pub use delegation::{IntoIter, Iter};
 pub use events::{Handle, TimerHandle};

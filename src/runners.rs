@@ -8,6 +8,7 @@ use std::rc::Rc;
 use crate::base_events::{EventLoop, Options};
 use crate::clock::{Clock, VirtualClock};
 use crate::constants::SELECT_BUDGET;
+use crate::context::Context;
 use crate::exceptions::{Error, ErrorKind, Result};
 use crate::gather::gather_erased;
 use crate::instruments::Instrument;
@@ -15,7 +16,7 @@ use crate::reports::{ExceptionContext, ExceptionHandler, ExceptionSource};
 use crate::selectors::Registration;
 use crate::stack::DEFAULT_STACK_SIZE;
 use crate::sys::signal::{SignalWatch, is_main_thread};
-use crate::tasks::{AnyTask, Task};
+use crate::tasks::{AnyTask, Task, TaskBuilder};
 
 /// Runs `main` as the main task of a new loop, and closes the loop when it has
 /// ended (`asyncio.run`).
@@ -173,11 +174,13 @@ impl EventLoop {
 #[derive(Debug)]
 pub struct Runner {
     event_loop: EventLoop,
+    /// What the main tasks run in, one after the other.
+    context: Context,
 }
 
 impl From<EventLoop> for Runner {
     fn from(event_loop: EventLoop) -> Runner {
-        Runner { event_loop }
+        Runner { event_loop, context: Context::copy_current() }
     }
 }
 
@@ -201,16 +204,34 @@ impl Runner {
         self.event_loop.clone()
     }
 
-    /// Runs a main task to its end. Tasks it leaves go on at the next run.
+    /// Runs a main task to its end. Tasks it leaves go on at the next run. All main
+    /// tasks of a runner have one context: a [`ContextVar`](crate::ContextVar) that
+    /// one sets is set for the next.
     ///
     /// # Errors
     ///
     /// As [`run`]; kind `Deadlock` under a virtual clock.
     #[track_caller]
     pub fn run<T: 'static>(&mut self, main: impl FnOnce() -> Result<T> + 'static) -> Result<T> {
+        let context = self.context.clone();
+        self.run_in(&context, main)
+    }
+
+    /// The same, in a context of the caller's.
+    ///
+    /// # Errors
+    ///
+    /// As [`run`](Runner::run).
+    #[track_caller]
+    pub fn run_in<T: 'static>(
+        &mut self,
+        context: &Context,
+        main: impl FnOnce() -> Result<T> + 'static,
+    ) -> Result<T> {
         // Refused before the task is made, not after.
         drop(self.event_loop.enter()?);
-        let task = self.event_loop.spawn(main);
+        let builder = TaskBuilder::new().context(context);
+        let task = builder.spawn_on(self.event_loop.scheduler().clone(), main);
         let interrupts = Interrupts::watch(&self.event_loop, &task)?;
         let ended = self.event_loop.run_until_complete(task.clone());
         match (ended, interrupts) {

@@ -16,7 +16,7 @@
 
 use std::rc::Rc;
 
-use crate::context::Context;
+use crate::context::Variables;
 use crate::coroutines::replace_current;
 use crate::exceptions::{Error, ErrorKind, Result};
 use crate::future_core::{AnyFuture, CallbackId};
@@ -92,9 +92,9 @@ pub(crate) fn force_end(task: Rc<dyn TaskObject>) -> bool {
     // Current all the while: a body that swallows the unwinding and goes on to
     // wait has to come to the door, where the next one begins.
     let former = replace_current(Some(task.clone()));
-    Context::swap(&task.task().context);
+    Variables::swap(&task.task().context);
     let unwound = task.task().coroutine.fiber.unwind();
-    Context::swap(&task.task().context);
+    Variables::swap(&task.task().context);
     drop(replace_current(former));
     if unwound {
         end(task);
@@ -116,9 +116,9 @@ fn resume(task: Rc<dyn TaskObject>, error: Option<Error>) {
         }
     }
     let former = replace_current(Some(task.clone()));
-    Context::swap(&core.context);
+    Variables::swap(&core.context);
     let ended = run_coroutine(&task, error);
-    Context::swap(&core.context);
+    Variables::swap(&core.context);
     drop(replace_current(former));
     if ended {
         end(task);

@@ -8,7 +8,7 @@ use std::rc::Rc;
 
 use smallvec::SmallVec;
 
-use crate::context::Context;
+use crate::context::Variables;
 use crate::coroutines::{Coroutine, Current};
 use crate::events::{Runnable, Scheduler};
 use crate::exceptions::{Error, Result};
@@ -45,7 +45,7 @@ pub(crate) struct TaskCore {
     pub(crate) name: RefCell<Name>,
     pub(crate) spawned_at: &'static Location<'static>,
     pub(crate) stack_size: usize,
-    pub(crate) context: Cell<Context>,
+    pub(crate) context: Cell<Variables>,
     /// How many requests to cancel have not been taken back.
     pub(crate) cancel_requests: Cell<u32>,
     /// Whether the next step, or the next future, is to be cancelled.
@@ -81,7 +81,7 @@ impl TaskCore {
             name: RefCell::new(name),
             spawned_at: at,
             stack_size,
-            context: Cell::new(Context::copy()),
+            context: Cell::default(),
             cancel_requests: Cell::new(0),
             must_cancel: Cell::new(false),
             cancel_message: RefCell::new(None),

@@ -6,6 +6,7 @@ use std::ops::Deref;
 use std::panic::Location;
 use std::rc::Rc;
 
+use crate::context::{Context, Variables};
 use crate::coroutines::current;
 use crate::events::Scheduler;
 use crate::exceptions::{Error, ErrorKind, Result};
@@ -69,6 +70,7 @@ pub struct TaskBuilder {
     name: Option<Rc<str>>,
     stack_size: Option<usize>,
     eager: Option<bool>,
+    context: Option<Context>,
 }
 
 impl TaskBuilder {
@@ -97,6 +99,13 @@ impl TaskBuilder {
         self
     }
 
+    /// Has it run in this context, which it then shares with whoever else has it;
+    /// by default it gets a copy of the present one.
+    pub fn context(mut self, context: &Context) -> TaskBuilder {
+        self.context = Some(context.clone());
+        self
+    }
+
     /// Makes the task on the loop that is running.
     ///
     /// # Panics
@@ -122,6 +131,7 @@ impl TaskBuilder {
         };
         let stack_size = self.stack_size.unwrap_or(scheduler.stack_size);
         let core = TaskCore::new(name, stack_size, Location::caller());
+        core.context.set(self.context.map_or_else(Variables::copy, |context| context.variables()));
         assert!(!scheduler.is_closed(), "spawn: the event loop is closed");
         let eager = self.eager.unwrap_or(scheduler.eager.get()) && scheduler.iterating.get();
         let cell = Rc::new(TaskCell::new(FutureCore::new(scheduler), core, body));
@@ -299,6 +309,18 @@ impl AnyTask {
     /// The cancellation if it was cancelled; kind `InvalidState` if it is not done.
     pub fn exception(&self) -> Result<Option<Error>> {
         self.0.core().exception()
+    }
+
+    /// The context that it runs in, which from now on it shares with whoever has
+    /// this one (`Task.get_context`). `None` while it is inside the `spawn` of an
+    /// eager task, whose context is the current one then.
+    #[doc(alias = "get_context")]
+    pub fn context(&self) -> Option<Context> {
+        let task = self.task()?;
+        if current().is_some_and(|current| current.core().id() == self.id()) {
+            return Some(Variables::share_current());
+        }
+        (!task.coroutine.fiber.is_running()).then(|| Variables::share(&task.context))
     }
 
     /// Where it was spawned.

@@ -5,6 +5,7 @@
 
 mod children;
 mod conformance;
+mod context;
 mod crawler;
 mod examples;
 mod faults;
