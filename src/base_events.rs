@@ -34,6 +34,7 @@ use crate::selectors::Driver;
 use crate::stack::release_cold;
 use crate::sys::coarse::coarse_millis;
 use crate::tasks::deadlock;
+use crate::watchdog::Watchdog;
 
 /// How many stacks are released at a time before the loop blocks.
 const RELEASE_BATCH: usize = 64;
@@ -47,6 +48,7 @@ pub(crate) struct Options {
     pub(crate) stack_size: usize,
     pub(crate) select_budget: u32,
     pub(crate) eager: bool,
+    pub(crate) debug: bool,
 }
 
 /// The event loop: what runs tasks, callbacks and timers, and asks the system
@@ -70,6 +72,20 @@ pub(crate) struct Inner {
     /// What the loop waits for that is neither timer nor descriptor.
     outstanding: Rc<Cell<usize>>,
     services: RefCell<Vec<Rc<dyn Any>>>,
+    /// There since debug mode first ran.
+    watchdog: RefCell<Option<Rc<Watchdog>>>,
+}
+
+impl Inner {
+    fn watchdog(&self) -> Rc<Watchdog> {
+        self.watchdog.borrow_mut().get_or_insert_with(|| Rc::new(Watchdog::new())).clone()
+    }
+
+    /// Ends its thread.
+    pub(crate) fn dismiss_watchdog(&self) {
+        let watchdog = self.watchdog.take();
+        drop(watchdog);
+    }
 }
 
 thread_local! {
@@ -103,6 +119,7 @@ impl EventLoop {
     pub(crate) fn with_options(options: Options) -> Result<EventLoop> {
         let scheduler = Rc::new(Scheduler::new(options.clock, options.stack_size));
         scheduler.eager.set(options.eager);
+        scheduler.reports().set_debug(options.debug);
         let driver = Rc::new(Driver::new(scheduler.clone())?);
         let remote = Remote::new(driver.waker());
         Ok(EventLoop(Rc::new(Inner {
@@ -116,6 +133,7 @@ impl EventLoop {
             interrupt: RefCell::new(None),
             outstanding: Rc::new(Cell::new(0)),
             services: RefCell::new(Vec::new()),
+            watchdog: RefCell::new(None),
         })))
     }
 
@@ -227,13 +245,14 @@ impl EventLoop {
             scheduler.push_due_timers(scheduler.now());
         }
         let left = Cell::new(scheduler.ready_len());
-        while let Err(panic) = catch_unwind(AssertUnwindSafe(|| run_ready(scheduler, &left))) {
-            scheduler.reports().report(&ExceptionContext {
-                source: ExceptionSource::Loop,
-                message: "a destructor panicked in the event loop".to_owned(),
-                exception: Some(Error::panic("the event loop", panic)),
-                task: None,
-            });
+        let watchdog = scheduler.reports().is_debug().then(|| inner.watchdog());
+        let watchdog = watchdog.as_deref();
+        let run = || run_ready(scheduler, &left, watchdog);
+        while let Err(panic) = catch_unwind(AssertUnwindSafe(run)) {
+            let text = "a destructor panicked in the event loop";
+            let context = ExceptionContext::new(ExceptionSource::Loop, text);
+            let error = Error::panic("the event loop", panic);
+            scheduler.reports().report(&context.with_exception(error));
         }
         Ok(())
     }
@@ -289,12 +308,13 @@ impl EventLoop {
 /// Runs what is ready, at most `left`. Bodies and callbacks catch their own panics;
 /// what comes out of here is one in a destructor.
 #[inline]
-fn run_ready(scheduler: &Scheduler, left: &Cell<usize>) {
+fn run_ready(scheduler: &Scheduler, left: &Cell<usize>, watchdog: Option<&Watchdog>) {
     while left.get() > 0 {
         left.set(left.get() - 1);
-        match scheduler.pop_ready() {
-            Some(runnable) => runnable.run(),
-            None => return,
+        match (scheduler.pop_ready(), watchdog) {
+            (Some(runnable), None) => runnable.run(),
+            (Some(runnable), Some(watchdog)) => watchdog.run(scheduler, runnable),
+            (None, _) => return,
         }
     }
 }

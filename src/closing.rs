@@ -68,7 +68,14 @@ impl Inner {
         if self.scheduler.is_closed() {
             return;
         }
+        let debug = self.scheduler.reports().is_debug();
         let running = Running::replace(Some(self.scheduler.clone()));
+        if debug {
+            for task in unfinished(&self.scheduler) {
+                let text = "a task was still pending when its loop was closed";
+                self.scheduler.reports().report(&about(&*task, text));
+            }
+        }
         for _ in 0..DISPOSAL_ROUNDS {
             let tasks = unfinished(&self.scheduler);
             if tasks.is_empty() {
@@ -81,20 +88,29 @@ impl Inner {
             }
         }
         drop(running);
+        if debug {
+            self.driver.report_open();
+        }
         self.driver.close();
+        self.dismiss_watchdog();
         self.scheduler.close();
         self.remote.close();
     }
 
     fn report_leak(&self, task: &dyn AnyFuture) {
-        self.scheduler.reports().report(&ExceptionContext {
-            source: ExceptionSource::Leaked,
-            message: "a task could not be ended when the loop was closed; its stack is leaked"
-                .to_owned(),
-            exception: None,
-            task: task_core(task).map(|core| core.title()),
-        });
+        let text = "a task could not be ended when the loop was closed; its stack is leaked";
+        self.scheduler.reports().report(&about(task, text));
     }
+}
+
+fn about(task: &dyn AnyFuture, text: &str) -> ExceptionContext {
+    let core = task_core(task);
+    let place = core.and_then(|core| core.coroutine.suspended_at.get());
+    let place = place.map(|place| format!("; it was suspended at {place}")).unwrap_or_default();
+    let mut context = ExceptionContext::new(ExceptionSource::Leaked, format!("{text}{place}"));
+    context.task = core.map(|core| core.title());
+    context.created_at = Some(task.core().created_at);
+    context
 }
 
 /// Another scheduler is the running one while this lives.

@@ -43,3 +43,9 @@ pub(crate) const ACCEPT_RETRY_DELAY: std::time::Duration = std::time::Duration::
 
 /// How many connections may wait to be accepted.
 pub(crate) const BACKLOG: i32 = 1024;
+
+/// How long a step may take before debug mode reports it; asyncio's figure.
+pub(crate) const SLOW_STEP: std::time::Duration = std::time::Duration::from_millis(100);
+
+/// How long a lock may be held before debug mode reports it.
+pub(crate) const SLOW_LOCK: std::time::Duration = std::time::Duration::from_secs(1);

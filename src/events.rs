@@ -1,28 +1,41 @@
-//! The [`Scheduler`]'s queue of what is ready, its timers, and [`Handle`]s.
+//! The [`Scheduler`]: a queue of what is ready, and timers.
 //!
 //! This is the heart of a loop, and it knows nothing of futures or tasks: only
-//! that something is runnable. `call_soon` appends to the queue, `call_at` sets a
-//! timer, which appends when it is due; the loop runs what is in the queue.
+//! that something is runnable. `push` appends to the queue; a timer appends when it
+//! is due; the loop runs what is in the queue.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
-use std::fmt;
 use std::mem::ManuallyDrop;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::rc::Rc;
-use std::time::Duration;
 
 use crate::clock::{Clock, Instant};
-use crate::context::{Context, Variables};
 use crate::exceptions::{Error, ErrorKind, Result};
 use crate::fiber::without_suspending;
 use crate::instruments::{FlowEvent, FutureId, Instrument};
-use crate::reports::{CallbackOutput, ExceptionContext, ExceptionSource, Reports, run_callback};
+use crate::reports::{ExceptionContext, ExceptionSource, Reports};
 use crate::timers::{Cancellable, Timers};
 
 /// Something that can be run once it is its turn.
 pub(crate) trait Runnable {
     fn run(self: Rc<Self>);
+
+    /// What it is and where it stands, for whoever asks why it takes so long.
+    fn describe(&self) -> Standing {
+        Standing::default()
+    }
+}
+
+/// Where something that runs stands.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Standing {
+    /// The name of the task; `None` is a callback.
+    pub(crate) task: Option<String>,
+    /// Where a task was suspended last, or made; where a callback was scheduled.
+    pub(crate) place: Option<&'static Location<'static>>,
+    /// Whether a task has ended.
+    pub(crate) ended: bool,
 }
 
 /// Something that runs when a deadline has passed.
@@ -134,19 +147,6 @@ impl Scheduler {
         self.ready.borrow_mut().pop_front()
     }
 
-    pub(crate) fn call_soon<R, F>(self: &Rc<Self>, callback: F) -> Handle
-    where
-        R: CallbackOutput,
-        F: FnOnce() -> R + 'static,
-    {
-        let (handle, inner) = self.handle(None, callback);
-        if self.is_watched() {
-            self.emit(&FlowEvent::CallSoon { task: None });
-        }
-        self.push(inner);
-        handle
-    }
-
     // -- timers ------------------------------------------------------------------
 
     pub(crate) fn set_timer(&self, when: Instant, timer: Rc<dyn Timer>) {
@@ -154,24 +154,6 @@ impl Scheduler {
             self.emit(&FlowEvent::CallAt { when });
         }
         self.timers.borrow_mut().push(when, timer);
-    }
-
-    pub(crate) fn call_at<R, F>(self: &Rc<Self>, when: Instant, callback: F) -> TimerHandle
-    where
-        R: CallbackOutput,
-        F: FnOnce() -> R + 'static,
-    {
-        let (handle, inner) = self.handle(Some(when), callback);
-        self.set_timer(when, inner);
-        TimerHandle { handle, when }
-    }
-
-    pub(crate) fn call_later<R, F>(self: &Rc<Self>, delay: Duration, callback: F) -> TimerHandle
-    where
-        R: CallbackOutput,
-        F: FnOnce() -> R + 'static,
-    {
-        self.call_at(self.now() + delay, callback)
     }
 
     /// Told that a timer that is still set has been cancelled.
@@ -233,12 +215,10 @@ impl Scheduler {
             // A watcher that panics must not tear a step in two.
             let watch = || without_suspending(|| instrument.event(event));
             if let Err(panic) = catch_unwind(AssertUnwindSafe(watch)) {
-                self.reports.report(&ExceptionContext {
-                    source: ExceptionSource::Loop,
-                    message: "an instrument panicked".to_owned(),
-                    exception: Some(Error::panic("an instrument", panic)),
-                    task: None,
-                });
+                let context =
+                    ExceptionContext::new(ExceptionSource::Loop, "an instrument panicked");
+                let error = Error::panic("an instrument", panic);
+                self.reports.report(&context.with_exception(error));
             }
         }
         self.emitting.set(false);
@@ -247,150 +227,5 @@ impl Scheduler {
     /// Where errors go that nobody waits for.
     pub(crate) fn reports(&self) -> &Reports {
         &self.reports
-    }
-
-    fn handle<R, F>(self: &Rc<Self>, when: Option<Instant>, f: F) -> (Handle, Rc<HandleInner<F>>)
-    where
-        R: CallbackOutput,
-        F: FnOnce() -> R + 'static,
-    {
-        let inner = Rc::new(HandleInner {
-            scheduler: self.clone(),
-            cancelled: Cell::new(false),
-            waiting: Cell::new(when.is_some()),
-            context: Cell::new(Variables::copy()),
-            entered: Cell::new(false),
-            callback: Cell::new(Some(f)),
-        });
-        (Handle(inner.clone()), inner)
-    }
-}
-
-struct HandleInner<F> {
-    scheduler: Rc<Scheduler>,
-    cancelled: Cell<bool>,
-    /// Whether it is a timer that has not been due yet.
-    waiting: Cell<bool>,
-    context: Cell<Variables>,
-    /// Whether its context is the current one.
-    entered: Cell<bool>,
-    callback: Cell<Option<F>>,
-}
-
-impl<F, R> Runnable for HandleInner<F>
-where
-    R: CallbackOutput,
-    F: FnOnce() -> R,
-{
-    fn run(self: Rc<Self>) {
-        self.waiting.set(false);
-        if let Some(callback) = self.callback.take() {
-            self.entered.set(true);
-            Variables::swap(&self.context);
-            run_callback(self.scheduler.reports(), callback);
-            Variables::swap(&self.context);
-            self.entered.set(false);
-        }
-    }
-}
-
-impl<F> Cancellable for HandleInner<F> {
-    fn is_cancelled(&self) -> bool {
-        self.cancelled.get()
-    }
-}
-
-impl<F, R> Timer for HandleInner<F>
-where
-    R: CallbackOutput,
-    F: FnOnce() -> R,
-{
-}
-
-trait Scheduled {
-    fn cancel(&self);
-    fn cancelled(&self) -> bool;
-    fn context(&self) -> Context;
-}
-
-impl<F: 'static> Scheduled for HandleInner<F> {
-    fn cancel(&self) {
-        if !self.cancelled.replace(true) {
-            drop((self.callback.take(), self.context.take()));
-            if self.waiting.get() {
-                self.scheduler.timer_cancelled();
-            }
-        }
-    }
-
-    fn cancelled(&self) -> bool {
-        self.cancelled.get()
-    }
-
-    fn context(&self) -> Context {
-        match self.entered.get() {
-            true => Variables::share_current(),
-            false => Variables::share(&self.context),
-        }
-    }
-}
-
-/// A callback that was scheduled by `call_soon` (`asyncio.Handle`).
-#[derive(Clone)]
-pub struct Handle(Rc<dyn Scheduled>);
-
-impl Handle {
-    /// Takes the callback back. One that has run, or was cancelled, stays as it is.
-    pub fn cancel(&self) {
-        self.0.cancel();
-    }
-
-    /// Whether it was cancelled.
-    pub fn cancelled(&self) -> bool {
-        self.0.cancelled()
-    }
-
-    /// The context that it is to run in, which from now on it shares with whoever
-    /// has this one; an empty one if it was cancelled.
-    #[doc(alias = "get_context")]
-    pub fn context(&self) -> Context {
-        self.0.context()
-    }
-}
-
-impl fmt::Debug for Handle {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Handle").field("cancelled", &self.cancelled()).finish()
-    }
-}
-
-/// A callback that was scheduled by `call_later` or `call_at`
-/// (`asyncio.TimerHandle`).
-#[derive(Clone, Debug)]
-pub struct TimerHandle {
-    handle: Handle,
-    when: Instant,
-}
-
-impl TimerHandle {
-    /// Takes the callback back, as [`Handle::cancel`].
-    pub fn cancel(&self) {
-        self.handle.cancel();
-    }
-
-    /// Whether it was cancelled.
-    pub fn cancelled(&self) -> bool {
-        self.handle.cancelled()
-    }
-
-    /// The context that it is to run in, as [`Handle::context`].
-    #[doc(alias = "get_context")]
-    pub fn context(&self) -> Context {
-        self.handle.context()
-    }
-
-    /// The deadline, in the loop's time.
-    pub fn when(&self) -> Instant {
-        self.when
     }
 }

@@ -6,6 +6,7 @@
 
 use std::any::Any;
 use std::cell::{Cell, RefCell};
+use std::panic::Location;
 use std::rc::Rc;
 
 use smallvec::SmallVec;
@@ -27,6 +28,7 @@ pub(crate) enum State {
 /// The part of a future that does not depend on the type of its result.
 pub(crate) struct FutureCore {
     pub(crate) scheduler: Rc<Scheduler>,
+    pub(crate) created_at: &'static Location<'static>,
     id: FutureId,
     state: Cell<State>,
     /// The exception, or the cancellation to give to whoever asks.
@@ -65,6 +67,16 @@ pub(crate) trait AnyFuture: 'static {
     /// What a task has beside a future.
     fn extension(&self) -> Option<&dyn Any> {
         None
+    }
+
+    /// The task that has what this future waits for, if it is known.
+    fn holder(&self) -> Option<FutureId> {
+        None
+    }
+
+    /// The futures that this one waits for itself.
+    fn awaits(&self) -> Vec<Rc<dyn AnyFuture>> {
+        Vec::new()
     }
 
     /// What it is, for people: `future #7`, `task Task-2`.
@@ -110,9 +122,11 @@ impl<T> Slot<T> {
 }
 
 impl FutureCore {
+    #[track_caller]
     pub(crate) fn new(scheduler: Rc<Scheduler>) -> FutureCore {
         FutureCore {
             scheduler,
+            created_at: Location::caller(),
             id: next_id(),
             state: Cell::new(State::Pending),
             error: RefCell::new(None),
@@ -285,12 +299,12 @@ impl FutureCore {
             Some(name) => format!("the task `{name}`"),
             None => format!("future {}", self.id),
         };
-        self.scheduler.reports().report(&ExceptionContext {
-            source: ExceptionSource::NeverRetrieved,
-            message: format!("the exception of {who} was never retrieved"),
-            exception: self.error.take(),
-            task,
-        });
+        let message = format!("the exception of {who} was never retrieved");
+        let mut context = ExceptionContext::new(ExceptionSource::NeverRetrieved, message);
+        context.exception = self.error.take();
+        context.task = task;
+        context.created_at = Some(self.created_at);
+        self.scheduler.reports().report(&context);
     }
 }
 

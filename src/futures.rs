@@ -20,14 +20,16 @@ use crate::exceptions::{Error, ErrorKind, Result};
 use crate::future_core::{AnyFuture, CallbackId, Function, FutureCore, Promise, Slot};
 use crate::instruments::FutureId;
 use crate::reports::CallbackOutput;
+use crate::subjects::Subject;
 
 /// A future that is completed by `set_result`, and nothing else.
-struct Plain<T> {
+struct Plain<T, S> {
     core: FutureCore,
     slot: Slot<T>,
+    subject: S,
 }
 
-impl<T: 'static> AnyFuture for Plain<T> {
+impl<T: 'static, S: Subject> AnyFuture for Plain<T, S> {
     fn core(&self) -> &FutureCore {
         &self.core
     }
@@ -39,9 +41,21 @@ impl<T: 'static> AnyFuture for Plain<T> {
     fn typed(self: Rc<Self>) -> Box<dyn Any> {
         Box::new(Future(self as Rc<dyn Promise<T>>))
     }
+
+    fn title(&self) -> String {
+        self.subject.title().unwrap_or_else(|| format!("future {}", self.core.id()))
+    }
+
+    fn holder(&self) -> Option<FutureId> {
+        self.subject.holder()
+    }
+
+    fn awaits(&self) -> Vec<Rc<dyn AnyFuture>> {
+        self.subject.awaits()
+    }
 }
 
-impl<T: 'static> Promise<T> for Plain<T> {
+impl<T: 'static, S: Subject> Promise<T> for Plain<T, S> {
     fn slot(&self) -> &Slot<T> {
         &self.slot
     }
@@ -76,6 +90,7 @@ impl<T: 'static> Future<T> {
     /// If no loop is running on this thread;
     /// [`EventLoop::create_future`](crate::EventLoop::create_future) works anywhere.
     #[expect(clippy::new_without_default, reason = "it needs a running loop")]
+    #[track_caller]
     pub fn new() -> Future<T> {
         match Scheduler::running() {
             Ok(scheduler) => Future::on(scheduler),
@@ -83,8 +98,15 @@ impl<T: 'static> Future<T> {
         }
     }
 
+    #[track_caller]
     pub(crate) fn on(scheduler: Rc<Scheduler>) -> Future<T> {
-        Future(Rc::new(Plain { core: FutureCore::new(scheduler), slot: Slot::empty() }))
+        Future::about((), scheduler)
+    }
+
+    /// A pending future that stands for something.
+    #[track_caller]
+    pub(crate) fn about(subject: impl Subject, scheduler: Rc<Scheduler>) -> Future<T> {
+        Future(Rc::new(Plain { core: FutureCore::new(scheduler), slot: Slot::empty(), subject }))
     }
 
     #[inline]

@@ -226,6 +226,10 @@ impl<R: 'static> AnyFuture for Gathering<R> {
         format!("gather {}", self.core.id())
     }
 
+    fn awaits(&self) -> Vec<Rc<dyn AnyFuture>> {
+        self.children.clone()
+    }
+
     fn label(&self) -> String {
         let mut seen = HashSet::new();
         let waits = self.children.iter().filter(|child| !child.core().is_done());

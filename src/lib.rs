@@ -61,7 +61,9 @@ mod delegation;
 mod timers;
 mod reports;
 mod events;
+mod handles;
 mod future_core;
+mod subjects;
 mod futures;
 mod coroutines;
 mod registry;
@@ -72,6 +74,7 @@ mod tasks;
 // -- floor 3: the loop
 mod selectors;
 mod remote;
+mod watchdog;
 mod base_events;
 mod loop_methods;
 mod closing;
@@ -102,12 +105,12 @@ pub use clock::{Instant, VirtualClock, millis, secs};
 pub use context::{Context, ContextVar, Token};
 pub use coroutines::yield_now;
 pub use delegation::{IntoIter, Iter};
-pub use events::{Handle, TimerHandle};
 pub use exceptions::{Error, ErrorKind, IncompleteRead, LimitOverrun, Result};
 pub use future_core::CallbackId;
 pub use futures::Future;
 pub use gather::{Gather, gather, gather_results, gather_results_with, gather_with};
 pub use generator::{Generator, Resumed};
+pub use handles::{Handle, TimerHandle};
 pub use instruments::{FlowEvent, FutureId, Instrument, Outcome, TaskRef};
 pub use locks::{
     Barrier, BoundedSemaphore, Condition, Event, Lock, LockGuard, LockStatistics, Semaphore,

@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use crate::base_events::EventLoop;
 use crate::clock::Instant;
-use crate::events::{Handle, Scheduler, TimerHandle};
+use crate::events::Scheduler;
 use crate::exceptions::Result;
 use crate::futures::Future;
+use crate::handles::{Handle, TimerHandle};
 use crate::instruments::Instrument;
 use crate::remote::LoopHandle;
 use crate::reports::{CallbackOutput, ExceptionContext, default_exception_handler};
@@ -29,6 +30,7 @@ impl EventLoop {
     }
 
     /// A pending future of this loop.
+    #[track_caller]
     pub fn create_future<T: 'static>(&self) -> Future<T> {
         Future::on(self.scheduler().clone())
     }
@@ -39,6 +41,7 @@ impl EventLoop {
     /// # Panics
     ///
     /// If the loop is closed; so do `call_later` and `call_at`.
+    #[track_caller]
     pub fn call_soon<R: CallbackOutput + 'static>(
         &self,
         callback: impl FnOnce() -> R + 'static,
@@ -48,6 +51,7 @@ impl EventLoop {
     }
 
     /// Has `callback` called after that time, never earlier.
+    #[track_caller]
     pub fn call_later<R: CallbackOutput + 'static>(
         &self,
         delay: Duration,
@@ -59,6 +63,7 @@ impl EventLoop {
 
     /// Has `callback` called when the loop's time is `when`, never earlier. Timers
     /// of the same deadline are called in the order in which they were set.
+    #[track_caller]
     pub fn call_at<R: CallbackOutput + 'static>(
         &self,
         when: Instant,
@@ -68,6 +73,7 @@ impl EventLoop {
         self.scheduler().call_at(when, callback)
     }
 
+    #[track_caller]
     fn check_open(&self, operation: &str) {
         assert!(!self.is_closed(), "{operation}: the event loop is closed");
     }
@@ -110,6 +116,44 @@ impl EventLoop {
         self.scheduler().eager.set(eager);
     }
 
+    /// Whether debug mode is on (`loop.get_debug`).
+    #[doc(alias = "get_debug")]
+    pub fn is_debug(&self) -> bool {
+        self.scheduler().reports().is_debug()
+    }
+
+    /// Turns debug mode on or off ([`LoopBuilder::debug`](crate::LoopBuilder::debug)
+    /// says what it does), from the next iteration on.
+    pub fn set_debug(&self, debug: bool) {
+        self.scheduler().reports().set_debug(debug);
+        if !debug {
+            self.0.dismiss_watchdog();
+        }
+    }
+
+    /// How long a step or callback may take before debug mode reports it; 100 ms if
+    /// it was not set.
+    pub fn slow_callback_duration(&self) -> Duration {
+        self.scheduler().reports().slow_step.get()
+    }
+
+    /// Sets [`slow_callback_duration`](EventLoop::slow_callback_duration). With zero
+    /// every step is reported.
+    pub fn set_slow_callback_duration(&self, limit: Duration) {
+        self.scheduler().reports().slow_step.set(limit);
+    }
+
+    /// How long a [`Lock`](crate::Lock) may be held before debug mode reports it, in
+    /// the loop's time; one second if it was not set.
+    pub fn slow_lock_duration(&self) -> Duration {
+        self.scheduler().reports().slow_lock.get()
+    }
+
+    /// Sets [`slow_lock_duration`](EventLoop::slow_lock_duration).
+    pub fn set_slow_lock_duration(&self, limit: Duration) {
+        self.scheduler().reports().slow_lock.set(limit);
+    }
+
     /// Installs a watcher.
     pub fn add_instrument(&self, instrument: Rc<dyn Instrument>) {
         self.scheduler().add_instrument(instrument);
@@ -144,6 +188,7 @@ impl fmt::Debug for EventLoop {
 /// # Panics
 ///
 /// If no loop is running on this thread; so do the other two.
+#[track_caller]
 pub fn call_soon<R: CallbackOutput + 'static>(callback: impl FnOnce() -> R + 'static) -> Handle {
     running("call_soon").call_soon(callback)
 }
@@ -153,6 +198,7 @@ pub fn call_soon<R: CallbackOutput + 'static>(callback: impl FnOnce() -> R + 'st
 /// # Panics
 ///
 /// If no loop is running on this thread.
+#[track_caller]
 pub fn call_later<R: CallbackOutput + 'static>(
     delay: Duration,
     callback: impl FnOnce() -> R + 'static,
@@ -165,6 +211,7 @@ pub fn call_later<R: CallbackOutput + 'static>(
 /// # Panics
 ///
 /// If no loop is running on this thread.
+#[track_caller]
 pub fn call_at<R: CallbackOutput + 'static>(
     when: Instant,
     callback: impl FnOnce() -> R + 'static,
@@ -172,6 +219,7 @@ pub fn call_at<R: CallbackOutput + 'static>(
     running("call_at").call_at(when, callback)
 }
 
+#[track_caller]
 fn running(operation: &str) -> Rc<Scheduler> {
     match Scheduler::running() {
         Ok(scheduler) => scheduler,

@@ -51,9 +51,9 @@ impl<T> Queue<T> {
         Queue {
             items: RefCell::new(items),
             maxsize,
-            getters: Waiters::default(),
-            putters: Waiters::default(),
-            joiners: Waiters::default(),
+            getters: Waiters::of("an item of queue"),
+            putters: Waiters::of("room in queue"),
+            joiners: Waiters::of("the work on queue"),
             unfinished: Cell::new(0),
             is_shut_down: Cell::new(false),
         }

@@ -5,9 +5,11 @@
 //! handler (asyncio's `call_exception_handler`).
 
 use std::cell::{Cell, RefCell};
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::rc::Rc;
+use std::time::Duration;
 
+use crate::constants::{SLOW_LOCK, SLOW_STEP};
 use crate::exceptions::{Error, Result};
 use crate::fiber::without_suspending;
 
@@ -44,15 +46,29 @@ pub enum ExceptionSource {
     NeverRetrieved,
     /// A task ended with an error while the loop was shutting down.
     Shutdown,
-    /// A task could not be ended when the loop was closed.
+    /// Something outlives its loop: a task that could not be ended; in debug mode
+    /// also a socket that is still open, and a task that nobody had cancelled.
     Leaked,
     /// A task failed whose group's parent task is already done.
     Group,
+    /// A step of a task or a callback took long, and nothing else ran meanwhile
+    /// (debug mode).
+    SlowStep,
+    /// A lock was held for long (debug mode).
+    HeldLock,
     /// The loop's own machinery.
     Loop,
 }
 
+impl ExceptionSource {
+    /// Whether it tells of something that works, though not well.
+    fn is_warning(self) -> bool {
+        matches!(self, ExceptionSource::SlowStep | ExceptionSource::HeldLock)
+    }
+}
+
 /// What a loop's exception handler is told.
+#[non_exhaustive]
 #[derive(Clone, Debug)]
 pub struct ExceptionContext {
     /// Where the error came from.
@@ -63,19 +79,61 @@ pub struct ExceptionContext {
     pub exception: Option<Error>,
     /// The name of the task concerned, if there is one.
     pub task: Option<String>,
+    /// Where the task or future concerned was made, if that is known.
+    pub created_at: Option<&'static Location<'static>>,
+}
+
+impl ExceptionContext {
+    /// A report of nothing but a message; the other fields can be set.
+    pub fn new(source: ExceptionSource, message: impl Into<String>) -> ExceptionContext {
+        let message = message.into();
+        ExceptionContext { source, message, exception: None, task: None, created_at: None }
+    }
+
+    /// The same, with an error.
+    pub fn with_exception(mut self, exception: Error) -> ExceptionContext {
+        self.exception = Some(exception);
+        self
+    }
 }
 
 pub(crate) type ExceptionHandler = Rc<dyn Fn(&ExceptionContext)>;
 
-/// A loop's exception handler.
-#[derive(Default)]
+/// A loop's exception handler, and what it is told of.
 pub(crate) struct Reports {
     handler: RefCell<Option<ExceptionHandler>>,
     /// Whether the handler is running: what it causes goes to the default one.
     reporting: Cell<bool>,
+    debug: Cell<bool>,
+    /// How long a step may take before it is reported, in debug mode.
+    pub(crate) slow_step: Cell<Duration>,
+    /// How long a lock may be held before that is reported, in debug mode.
+    pub(crate) slow_lock: Cell<Duration>,
+}
+
+impl Default for Reports {
+    fn default() -> Reports {
+        Reports {
+            handler: RefCell::new(None),
+            reporting: Cell::new(false),
+            debug: Cell::new(false),
+            slow_step: Cell::new(SLOW_STEP),
+            slow_lock: Cell::new(SLOW_LOCK),
+        }
+    }
 }
 
 impl Reports {
+    /// Whether the loop looks for mistakes that do no harm at once.
+    #[inline]
+    pub(crate) fn is_debug(&self) -> bool {
+        self.debug.get()
+    }
+
+    pub(crate) fn set_debug(&self, debug: bool) {
+        self.debug.set(debug);
+    }
+
     pub(crate) fn set_handler(&self, handler: Option<ExceptionHandler>) {
         let former = self.handler.replace(handler);
         drop(former);
@@ -93,12 +151,10 @@ impl Reports {
         self.reporting.set(false);
         if let Err(panic) = handled {
             default_exception_handler(context);
-            default_exception_handler(&ExceptionContext {
-                source: ExceptionSource::Loop,
-                message: "the exception handler panicked".to_owned(),
-                exception: Some(Error::panic("the exception handler", panic)),
-                task: None,
-            });
+            let context =
+                ExceptionContext::new(ExceptionSource::Loop, "the exception handler panicked");
+            let error = Error::panic("the exception handler", panic);
+            default_exception_handler(&context.with_exception(error));
         }
     }
 }
@@ -106,17 +162,21 @@ impl Reports {
 /// What reports an error if no handler is set: a `tracing` event, or a line on
 /// standard error if nothing listens to those, as Python's logging does.
 pub(crate) fn default_exception_handler(context: &ExceptionContext) {
-    let ExceptionContext { message, exception, task, .. } = context;
+    let ExceptionContext { source, message, exception, task, created_at } = context;
     if tracing::dispatcher::has_been_set() {
         let (exception, task) = (exception.as_ref().map(tracing::field::display), task.as_deref());
-        tracing::error!(exception, task, "{message}");
+        let created_at = created_at.map(tracing::field::display);
+        if source.is_warning() {
+            tracing::warn!(exception, task, created_at, "{message}");
+        } else {
+            tracing::error!(exception, task, created_at, "{message}");
+        }
         return;
     }
     let task = task.as_ref().map(|name| format!(" [task `{name}`]")).unwrap_or_default();
-    match exception {
-        Some(exception) => eprintln!("stackio: {message}{task}: {exception}"),
-        None => eprintln!("stackio: {message}{task}"),
-    }
+    let exception = exception.as_ref().map(|error| format!(": {error}")).unwrap_or_default();
+    let made = created_at.map(|place| format!(" (made at {place})")).unwrap_or_default();
+    eprintln!("stackio: {message}{task}{exception}{made}");
 }
 
 /// Runs code of the user's in the middle of something; a panic is an error.
@@ -138,10 +198,6 @@ pub(crate) fn drop_value<V>(value: V) {
 /// Runs a callback; its error or panic goes to the exception handler.
 pub(crate) fn run_callback<R: CallbackOutput>(reports: &Reports, f: impl FnOnce() -> R) {
     let Err(error) = catch_panic("a callback", || f().into_result()) else { return };
-    reports.report(&ExceptionContext {
-        source: ExceptionSource::Callback,
-        message: "Exception in callback".to_owned(),
-        exception: Some(error),
-        task: None,
-    });
+    let context = ExceptionContext::new(ExceptionSource::Callback, "Exception in callback");
+    reports.report(&context.with_exception(error));
 }

@@ -64,6 +64,7 @@ pub struct LoopBuilder<L = EventLoop> {
     stack_size: usize,
     select_budget: u32,
     eager: bool,
+    debug: bool,
     instruments: Vec<Rc<dyn Instrument>>,
     exception_handler: Option<ExceptionHandler>,
     makes: PhantomData<fn() -> L>,
@@ -76,6 +77,7 @@ impl<L: From<EventLoop>> LoopBuilder<L> {
             stack_size: DEFAULT_STACK_SIZE,
             select_budget: SELECT_BUDGET,
             eager: false,
+            debug: debug_by_environment(),
             instruments: Vec::new(),
             exception_handler: None,
             makes: PhantomData,
@@ -111,6 +113,48 @@ impl<L: From<EventLoop>> LoopBuilder<L> {
         self
     }
 
+    /// Whether the loop looks for mistakes that do no harm at once (asyncio's debug
+    /// mode). By default it does if the environment variable `STACKIO_DEBUG` is set,
+    /// to anything but nothing or `0`.
+    ///
+    /// It reports to the [exception handler](LoopBuilder::exception_handler):
+    ///
+    /// - a step or callback that takes longer than
+    ///   [`slow_callback_duration`](EventLoop::slow_callback_duration), when it has
+    ///   ended. While it still blocks, a thread says so as a `tracing` event, or on
+    ///   standard error if nobody subscribed to those;
+    /// - a [`Lock`](crate::Lock) that is held longer than
+    ///   [`slow_lock_duration`](EventLoop::slow_lock_duration), when it is released
+    ///   or somebody else wants it;
+    /// - tasks that nobody cancelled, and sockets that are still open, when the loop
+    ///   is closed.
+    ///
+    /// A step costs about a microsecond more. Errors that nobody retrieved are
+    /// reported in any case, and name the place at which the future or task was made.
+    ///
+    /// ```
+    /// use std::{thread, time::Duration};
+    /// use stackio::{ExceptionSource, Runner};
+    ///
+    /// let mut runner = Runner::builder()
+    ///     .debug(true)
+    ///     .exception_handler(|report| {
+    ///         assert_eq!(report.source, ExceptionSource::SlowStep);
+    ///         println!("{}", report.message);
+    ///     })
+    ///     .build()?;
+    /// runner.event_loop().set_slow_callback_duration(Duration::from_millis(5));
+    /// runner.run(|| {
+    ///     thread::sleep(Duration::from_millis(10)); // stops everybody
+    ///     Ok(())
+    /// })?;
+    /// # Ok::<(), stackio::Error>(())
+    /// ```
+    pub fn debug(mut self, debug: bool) -> Self {
+        self.debug = debug;
+        self
+    }
+
     /// Installs a watcher.
     pub fn instrument(mut self, instrument: Rc<dyn Instrument>) -> Self {
         self.instruments.push(instrument);
@@ -134,6 +178,7 @@ impl<L: From<EventLoop>> LoopBuilder<L> {
             stack_size: self.stack_size,
             select_budget: self.select_budget,
             eager: self.eager,
+            debug: self.debug,
         })?;
         for instrument in self.instruments {
             event_loop.add_instrument(instrument);
@@ -149,8 +194,13 @@ impl<L> fmt::Debug for LoopBuilder<L> {
             .field("stack_size", &self.stack_size)
             .field("select_budget", &self.select_budget)
             .field("eager", &self.eager)
+            .field("debug", &self.debug)
             .finish_non_exhaustive()
     }
+}
+
+fn debug_by_environment() -> bool {
+    std::env::var_os("STACKIO_DEBUG").is_some_and(|value| !value.is_empty() && value != "0")
 }
 
 impl EventLoop {
@@ -197,6 +247,19 @@ impl Runner {
     /// A runner with settings.
     pub fn builder() -> LoopBuilder<Runner> {
         LoopBuilder::new()
+    }
+
+    /// Settings with debug mode on or off: short for `Runner::builder().debug(debug)`.
+    ///
+    /// ```
+    /// use stackio::Runner;
+    ///
+    /// let mut runner = Runner::debug(true).build()?;
+    /// assert!(runner.event_loop().is_debug());
+    /// # Ok::<(), stackio::Error>(())
+    /// ```
+    pub fn debug(debug: bool) -> LoopBuilder<Runner> {
+        Runner::builder().debug(debug)
     }
 
     /// Its loop.
@@ -292,12 +355,12 @@ fn cancel_all_tasks(event_loop: &EventLoop) -> Result {
 
 fn report_failure(event_loop: &EventLoop, task: &AnyTask) {
     if let Ok(Some(error)) = task.exception() {
-        event_loop.call_exception_handler(&ExceptionContext {
-            source: ExceptionSource::Shutdown,
-            message: "unhandled exception during shutdown".to_owned(),
-            exception: Some(error),
-            task: Some(task.name()),
-        });
+        let text = "unhandled exception during shutdown";
+        let mut context = ExceptionContext::new(ExceptionSource::Shutdown, text);
+        context.exception = Some(error);
+        context.task = Some(task.name());
+        context.created_at = task.spawned_at();
+        event_loop.call_exception_handler(&context);
     }
 }
 

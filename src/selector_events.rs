@@ -118,6 +118,7 @@ impl<S: AsFd> Watched<S> {
 
     /// Its registration with the running loop. What came before it was made is
     /// reported by the next select.
+    #[track_caller]
     fn register(&self) -> io::Result<Rc<Registration>> {
         let event_loop = get_running_loop()?;
         let driver = event_loop.driver();

@@ -9,6 +9,7 @@
 use std::cell::{Cell, RefCell};
 use std::io;
 use std::os::fd::RawFd;
+use std::panic::Location;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,6 +21,7 @@ use crate::events::Scheduler;
 use crate::futures::Future;
 use crate::instruments::FlowEvent;
 use crate::registry::Registry;
+use crate::reports::{ExceptionContext, ExceptionSource};
 
 /// The token by which other threads wake the selector.
 const WAKE: Token = Token(usize::MAX);
@@ -76,6 +78,7 @@ impl Side {
 pub(crate) struct Registration {
     driver: Rc<Driver>,
     fd: RawFd,
+    registered_at: &'static Location<'static>,
     place: Cell<usize>,
     token: Cell<Token>,
     read: Side,
@@ -121,7 +124,11 @@ impl Registration {
                 if stale.is_none() {
                     self.driver.waiting.set(self.driver.waiting.get() + 1);
                 }
-                let future = Future::on(self.driver.scheduler.clone());
+                let subject = match direction {
+                    Direction::Read => "a descriptor to become readable",
+                    Direction::Write => "a descriptor to become writable",
+                };
+                let future = Future::about(subject, self.driver.scheduler.clone());
                 *waiter = Some(future.clone());
                 Some(future)
             }
@@ -207,10 +214,12 @@ impl Driver {
     }
 
     /// Begins to watch a descriptor, in both directions.
+    #[track_caller]
     pub(crate) fn register(self: &Rc<Self>, fd: RawFd) -> io::Result<Rc<Registration>> {
         let registration = Rc::new(Registration {
             driver: self.clone(),
             fd,
+            registered_at: Location::caller(),
             place: Cell::new(0),
             token: Cell::new(WAKE),
             read: Side::new(),
@@ -291,6 +300,22 @@ impl Driver {
         }
         if writable {
             registration.write.wake(event.is_write_closed() || failed, self);
+        }
+    }
+
+    /// Reports what is still open when the loop is closed, in debug mode.
+    pub(crate) fn report_open(&self) {
+        let all = self.watched.borrow().all();
+        // What has a callback is the loop's own.
+        let open = all.iter().filter(|open| open.read.callback.borrow().is_none());
+        for registration in open {
+            let (fd, place) = (registration.fd, registration.registered_at);
+            let text = format!(
+                "a socket (descriptor {fd}) was still open when its loop was closed; it was first \
+                 waited for at {place}"
+            );
+            let context = ExceptionContext::new(ExceptionSource::Leaked, text);
+            self.scheduler.reports().report(&context);
         }
     }
 

@@ -4,13 +4,14 @@
 
 use std::any::Any;
 use std::cell::Cell;
+use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 
 use crate::coroutines::{Coroutine, Current};
-use crate::events::Runnable;
+use crate::events::{Runnable, Standing};
 use crate::exceptions::{Error, Result};
-use crate::fiber::is_forced_unwind;
+use crate::fiber::{Owner, is_forced_unwind};
 use crate::future_core::{AnyFuture, DoneCallback, FutureCore, Promise, Slot};
 use crate::futures::Future;
 use crate::instruments::FutureId;
@@ -72,9 +73,28 @@ impl<T: 'static, F: FnOnce() -> Result<T> + 'static> Current for TaskCell<T, F> 
     }
 }
 
+impl<T, F> Owner for TaskCell<T, F> {
+    fn describe(&self, out: &mut dyn fmt::Write) -> fmt::Result {
+        match self.task.name.try_borrow() {
+            Ok(name) => write!(out, "the task `{name}`")?,
+            Err(_) => write!(out, "a task")?,
+        }
+        write!(out, ", spawned at {}", self.core.created_at)
+    }
+}
+
 impl<T: 'static, F: FnOnce() -> Result<T> + 'static> Runnable for TaskCell<T, F> {
     fn run(self: Rc<Self>) {
         run_pending(self);
+    }
+
+    fn describe(&self) -> Standing {
+        let suspended = self.task.coroutine.suspended_at.get();
+        Standing {
+            task: Some(self.task.title()),
+            place: Some(suspended.unwrap_or(self.core.created_at)),
+            ended: self.core.is_done(),
+        }
     }
 }
 
@@ -114,7 +134,7 @@ impl<T: 'static, F: FnOnce() -> Result<T> + 'static> TaskObject for TaskCell<T, 
         };
         // SAFETY: the cell is in an `Rc` that `entry` holds until the body has
         // ended, so neither the fiber nor its owner moves before.
-        unsafe { self.task.coroutine.fiber.start(self.task.stack_size, &self.task, entry) }?;
+        unsafe { self.task.coroutine.fiber.start(self.task.stack_size, &*self, entry) }?;
         Ok(())
     }
 

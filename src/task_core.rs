@@ -3,7 +3,6 @@
 use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::mem::ManuallyDrop;
-use std::panic::Location;
 use std::rc::Rc;
 
 use smallvec::SmallVec;
@@ -12,11 +11,11 @@ use crate::context::Variables;
 use crate::coroutines::{Coroutine, Current};
 use crate::events::{Runnable, Scheduler};
 use crate::exceptions::{Error, Result};
-use crate::fiber::Owner;
 use crate::future_core::{AnyFuture, DoneCallback};
 use crate::registry::Registry;
 
 /// The name of a task: given, or made from its number when somebody asks.
+#[derive(Clone)]
 pub(crate) enum Name {
     Number(u64),
     Text(Rc<str>),
@@ -43,7 +42,6 @@ pub(crate) enum Pending {
 pub(crate) struct TaskCore {
     pub(crate) coroutine: Coroutine,
     pub(crate) name: RefCell<Name>,
-    pub(crate) spawned_at: &'static Location<'static>,
     pub(crate) stack_size: usize,
     pub(crate) context: Cell<Variables>,
     /// How many requests to cancel have not been taken back.
@@ -75,11 +73,10 @@ pub(crate) trait TaskObject: Current + Runnable + DoneCallback {
 }
 
 impl TaskCore {
-    pub(crate) fn new(name: Name, stack_size: usize, at: &'static Location<'static>) -> TaskCore {
+    pub(crate) fn new(name: Name, stack_size: usize) -> TaskCore {
         TaskCore {
             coroutine: Coroutine::new(),
             name: RefCell::new(name),
-            spawned_at: at,
             stack_size,
             context: Cell::default(),
             cancel_requests: Cell::new(0),
@@ -112,16 +109,6 @@ impl TaskCore {
 
     pub(crate) fn cancel_message(&self) -> Option<Box<str>> {
         self.cancel_message.borrow().clone()
-    }
-}
-
-impl Owner for TaskCore {
-    fn describe(&self, out: &mut dyn fmt::Write) -> fmt::Result {
-        match self.name.try_borrow() {
-            Ok(name) => write!(out, "the task `{name}`")?,
-            Err(_) => write!(out, "a task")?,
-        }
-        write!(out, ", spawned at {}", self.spawned_at)
     }
 }
 

@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::io::{self, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 
 use crate::closing::end_now;
 use crate::coroutines::can_suspend;
@@ -22,6 +22,7 @@ use crate::exceptions::{Error, ErrorKind, Result};
 use crate::future_core::AnyFuture;
 use crate::futures::Future;
 use crate::reports::{ExceptionContext, ExceptionSource, drop_value};
+use crate::subjects::Subject;
 use crate::tasks::{AnyTask, Task, TaskBuilder, current_task};
 
 /// Several tasks as one (`asyncio.TaskGroup`): none outlives the block of code it
@@ -165,7 +166,7 @@ impl TaskGroup {
     }
 
     fn exit<T>(&self, ended: Result<T>) -> Result<T> {
-        let group = &*self.0;
+        let group = &self.0;
         group.exiting.set(true);
         let mut cancelled = None;
         if let Err(error) = &ended {
@@ -208,6 +209,17 @@ impl TaskGroup {
     }
 }
 
+impl Subject for Weak<Inner> {
+    fn title(&self) -> Option<String> {
+        Some("the children of a task group".to_owned())
+    }
+
+    fn awaits(&self) -> Vec<Rc<dyn AnyFuture>> {
+        let group = self.upgrade();
+        group.map_or_else(Vec::new, |group| group.children.borrow().values().cloned().collect())
+    }
+}
+
 impl Inner {
     fn parent(&self) -> Option<AnyTask> {
         self.parent.borrow().clone()
@@ -244,7 +256,7 @@ impl Inner {
     ///
     /// It does not return before, in whatever state the parent is: one that cannot
     /// wait any more ends its children itself.
-    fn wait_for_children(&self) -> Option<Error> {
+    fn wait_for_children(self: &Rc<Self>) -> Option<Error> {
         let mut cancelled = None;
         while !self.children.borrow().is_empty() {
             if !can_suspend() {
@@ -255,7 +267,7 @@ impl Inner {
                 self.end_children();
                 continue;
             };
-            let completed = Future::on(scheduler);
+            let completed = Future::about(Rc::downgrade(self), scheduler);
             *self.completed.borrow_mut() = Some(completed.clone());
             if let Err(error) = completed.settle()
                 && !self.aborting.get()
@@ -316,13 +328,12 @@ impl Inner {
         let Some(parent) = self.parent() else { return };
         if parent.done() {
             let core = parent.0.core();
-            return core.scheduler.reports().report(&ExceptionContext {
-                source: ExceptionSource::Group,
-                message: "a task has errored out but the parent task of its group is done"
-                    .to_owned(),
-                exception: Some(error),
-                task: Some(child.name()),
-            });
+            let text = "a task has errored out but the parent task of its group is done";
+            let mut context = ExceptionContext::new(ExceptionSource::Group, text);
+            context.exception = Some(error);
+            context.task = Some(child.name());
+            context.created_at = child.spawned_at();
+            return core.scheduler.reports().report(&context);
         }
         if !self.aborting.get() && !self.parent_cancelled.get() {
             self.abort();

@@ -130,7 +130,7 @@ impl TaskBuilder {
             None => Name::Number(scheduler.next_task_number()),
         };
         let stack_size = self.stack_size.unwrap_or(scheduler.stack_size);
-        let core = TaskCore::new(name, stack_size, Location::caller());
+        let core = TaskCore::new(name, stack_size);
         core.context.set(self.context.map_or_else(Variables::copy, |context| context.variables()));
         assert!(!scheduler.is_closed(), "spawn: the event loop is closed");
         let eager = self.eager.unwrap_or(scheduler.eager.get()) && scheduler.iterating.get();
@@ -144,7 +144,7 @@ fn launch(task: Rc<dyn TaskObject>, eager: bool) {
     register(task.clone());
     let scheduler = &task.core().scheduler;
     if scheduler.is_watched() {
-        let (name, at) = (task.task().title(), task.task().spawned_at);
+        let (name, at) = (task.task().title(), task.core().created_at);
         let seen = TaskRef { id: task.core().id(), name: &name };
         scheduler.emit(&FlowEvent::TaskCreated { task: seen, at });
     }
@@ -325,7 +325,7 @@ impl AnyTask {
 
     /// Where it was spawned.
     pub fn spawned_at(&self) -> Option<&'static Location<'static>> {
-        self.task().map(|task| task.spawned_at)
+        self.task().map(|_| self.0.core().created_at)
     }
 
     /// The place in the source at which it last suspended itself.

@@ -13,9 +13,10 @@ use std::time::Duration;
 
 use crate::clock::Instant;
 use crate::coroutines::yield_now;
-use crate::events::{Handle, Scheduler, TimerHandle};
+use crate::events::Scheduler;
 use crate::exceptions::{Error, ErrorKind, Result};
 use crate::futures::Future;
+use crate::handles::{Handle, TimerHandle};
 use crate::tasks::{AnyTask, current_task};
 
 /// Suspends the current task for at least that long; zero is a bare yield.
@@ -35,7 +36,7 @@ pub fn sleep(duration: Duration) -> Result {
         return yield_now();
     }
     let scheduler = Scheduler::running()?;
-    let future = Future::on(scheduler.clone());
+    let future = Future::about("a timer", scheduler.clone());
     let sleeper = future.clone();
     let timer = scheduler.call_later(duration, move || {
         if !sleeper.done() { sleeper.set_result(()) } else { Ok(()) }

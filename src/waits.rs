@@ -9,10 +9,11 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use crate::awaitable::Awaitable;
-use crate::events::{Scheduler, TimerHandle};
+use crate::events::Scheduler;
 use crate::exceptions::{Error, ErrorKind, Result};
 use crate::future_core::{AnyFuture, CallbackId, Function};
 use crate::futures::Future;
+use crate::handles::TimerHandle;
 use crate::instruments::FutureId;
 use crate::queues::Queue;
 use crate::reports::catch_panic;
@@ -109,7 +110,8 @@ fn wait_until<T: 'static>(
     return_when: ReturnWhen,
 ) -> Result {
     let scheduler = Scheduler::running()?;
-    let waiter: Future<()> = Future::on(scheduler.clone());
+    let all: Rc<[_]> = futures.iter().map(Future::erased).collect();
+    let waiter: Future<()> = Future::about(("wait", all), scheduler.clone());
     let timer = timeout.map(|delay| release_later(&scheduler, delay, waiter.clone()));
     let left = Rc::new(Cell::new(futures.len()));
     let id = CallbackId::new();
@@ -198,7 +200,8 @@ pub fn wait_for<A: Awaitable>(awaitable: A, limit: Option<Duration>) -> Result<A
 /// waiting, whatever the future does.
 #[track_caller]
 fn cancel_and_wait(future: &Rc<dyn AnyFuture>) -> Result {
-    let waiter: Future<()> = Future::on(Scheduler::running()?);
+    let subject = ("the end of what is cancelled", Rc::downgrade(future));
+    let waiter: Future<()> = Future::about(subject, Scheduler::running()?);
     let id = CallbackId::new();
     let released = waiter.clone();
     let callback = Function::new(move |_: &Rc<dyn AnyFuture>| release(&released));
@@ -235,7 +238,9 @@ pub fn shield<A: Awaitable>(awaitable: A) -> Future<A::Output> {
     if inner.done() {
         return inner;
     }
-    let outer: Future<A::Output> = Future::on(inner.core().scheduler.clone());
+    // Not a strong handle: it has one to the outer future among its callbacks.
+    let subject = ("shield", Rc::downgrade(&inner.erased()));
+    let outer: Future<A::Output> = Future::about(subject, inner.core().scheduler.clone());
     let id = CallbackId::new();
     let shielded = outer.clone();
     inner.add_done_callback_with(id, move |inner| {

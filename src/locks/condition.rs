@@ -36,10 +36,15 @@ use crate::exceptions::{Error, ErrorKind, Result};
 /// })?;
 /// # Ok::<(), stackio::Error>(())
 /// ```
-#[derive(Default)]
 pub struct Condition {
     lock: Rc<Lock>,
     line: Line,
+}
+
+impl Default for Condition {
+    fn default() -> Condition {
+        Condition::with_lock(Rc::default())
+    }
 }
 
 impl Condition {
@@ -65,7 +70,7 @@ impl Condition {
     /// # Ok::<(), stackio::Error>(())
     /// ```
     pub fn with_lock(lock: Rc<Lock>) -> Condition {
-        Condition { lock, line: Line::default() }
+        Condition { lock, line: Line::of("condition") }
     }
 
     /// Takes its lock, as [`Lock::acquire`] does.

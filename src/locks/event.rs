@@ -22,10 +22,15 @@ use crate::exceptions::Result;
 /// })?;
 /// # Ok::<(), stackio::Error>(())
 /// ```
-#[derive(Default)]
 pub struct Event {
     set: Cell<bool>,
     line: Line,
+}
+
+impl Default for Event {
+    fn default() -> Event {
+        Event { set: Cell::new(false), line: Line::of("event") }
+    }
 }
 
 impl Event {

@@ -14,7 +14,7 @@
 //! Being done is for ever, so the search for the first who still waits goes on
 //! where the last one ended, and looks at everyone once.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::VecDeque;
 use std::rc::{Rc, Weak};
 
@@ -22,6 +22,7 @@ use crate::events::Scheduler;
 use crate::exceptions::{Error, ErrorKind, Result};
 use crate::futures::Future;
 use crate::instruments::FutureId;
+use crate::subjects::Primitive;
 
 /// Below so many empty places nobody bothers to sweep.
 const FEW: usize = 32;
@@ -40,30 +41,45 @@ pub(crate) struct Line {
     cancelled_before: Cell<FutureId>,
     /// The loop of the first who had to wait, which is everybody's.
     home: RefCell<Weak<Scheduler>>,
+    kind: &'static str,
+    /// What it is to others, made when the first has to wait.
+    primitive: OnceCell<Rc<Primitive>>,
 }
 
-impl Default for Line {
-    fn default() -> Line {
+impl Line {
+    /// The line in front of something of that kind.
+    pub(crate) fn of(kind: &'static str) -> Line {
         Line {
             places: RefCell::default(),
             empty: Cell::new(0),
             done_before: Cell::new(FutureId(0)),
             cancelled_before: Cell::new(FutureId(0)),
             home: RefCell::default(),
+            kind,
+            primitive: OnceCell::new(),
         }
     }
-}
 
-impl Line {
+    /// The same, if anybody had to wait yet.
+    pub(crate) fn known_primitive(&self) -> Option<&Rc<Primitive>> {
+        self.primitive.get()
+    }
+
+    /// What those who wait are told to wait for.
+    pub(crate) fn primitive(&self) -> &Rc<Primitive> {
+        self.primitive.get_or_init(|| Primitive::new(self.kind))
+    }
+
     /// Goes to the end of the line.
     ///
     /// # Errors
     ///
     /// Kind `Runtime` outside of a loop, or in another one than those before.
+    #[track_caller]
     pub(crate) fn enter(&self) -> Result<Waiter<'_>> {
         let scheduler = Scheduler::running()?;
         self.check_home(&scheduler)?;
-        let future = Future::on(scheduler);
+        let future = Future::about(self.primitive().clone(), scheduler);
         self.places.borrow_mut().push_back(Place(future.id(), Some(future.clone())));
         Ok(Waiter { line: self, future })
     }

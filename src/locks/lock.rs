@@ -2,10 +2,15 @@
 
 use std::cell::{Cell, RefCell};
 use std::fmt;
+use std::panic::Location;
 
 use super::line::Line;
+use crate::clock::Instant;
 use crate::coroutines::current;
+use crate::events::Scheduler;
 use crate::exceptions::{Error, ErrorKind, Result};
+use crate::instruments::FutureId;
+use crate::reports::{ExceptionContext, ExceptionSource};
 use crate::task_core::{Name, task_core};
 
 /// Lets one task in at a time, in the order in which they came (`asyncio.Lock`).
@@ -32,13 +37,28 @@ use crate::task_core::{Name, task_core};
 /// })?;
 /// # Ok::<(), stackio::Error>(())
 /// ```
-#[derive(Default)]
 pub struct Lock {
     locked: Cell<bool>,
-    /// The name of the task that took it, as it was then. Not the task: that may
-    /// own the lock.
-    holder: RefCell<Option<Name>>,
+    /// The task that took it.
+    holder: RefCell<Option<Holder>>,
     line: Line,
+}
+
+/// What is remembered of the task that took a lock. Not the task: that may own the
+/// lock.
+struct Holder {
+    id: FutureId,
+    /// Its name at that time.
+    name: Name,
+    /// In debug mode: when, and where in the source.
+    since: Cell<Option<(Instant, &'static Location<'static>)>>,
+}
+
+impl Default for Lock {
+    fn default() -> Lock {
+        let holder = RefCell::new(None);
+        Lock { locked: Cell::new(false), holder, line: Line::of("lock") }
+    }
 }
 
 impl Lock {
@@ -71,7 +91,9 @@ impl Lock {
     #[track_caller]
     pub fn acquire(&self) -> Result {
         if self.locked.get() || self.line.has_claims() {
+            self.warn_if_held_long("has been held");
             let waiter = self.line.enter()?;
+            self.line.primitive().holder.set(self.holder.borrow().as_ref().map(|h| h.id));
             let waited = waiter.wait();
             drop(waiter);
             if let Err(error) = waited {
@@ -83,8 +105,38 @@ impl Lock {
             }
         }
         self.locked.set(true);
-        *self.holder.borrow_mut() = name_of_current();
+        self.set_holder(Holder::current(Location::caller()));
         Ok(())
+    }
+
+    fn set_holder(&self, holder: Option<Holder>) {
+        if let Some(primitive) = self.line.known_primitive() {
+            primitive.holder.set(holder.as_ref().map(|holder| holder.id));
+        }
+        *self.holder.borrow_mut() = holder;
+    }
+
+    /// Says so once, in debug mode.
+    fn warn_if_held_long(&self, how: &str) {
+        let holder = self.holder.borrow();
+        let Some(Holder { name, since, .. }) = &*holder else { return };
+        let (Some((begin, place)), Ok(scheduler)) = (since.get(), Scheduler::running()) else {
+            return;
+        };
+        let held = scheduler.now() - begin;
+        if held < scheduler.reports().slow_lock.get() {
+            return;
+        }
+        since.set(None);
+        let waiting = self.line.waiting();
+        let text = format!(
+            "a lock {how} for {held:?} by the task `{name}`, which took it at {place}; {waiting} \
+             wait for it"
+        );
+        let mut context = ExceptionContext::new(ExceptionSource::HeldLock, text);
+        context.task = Some(name.to_string());
+        drop(holder);
+        scheduler.reports().report(&context);
     }
 
     /// Gives the lock back and wakes the first who waits.
@@ -103,7 +155,8 @@ impl Lock {
         if !self.locked.replace(false) {
             return Err(Error::text(ErrorKind::Runtime, "cannot release a lock that is not taken"));
         }
-        *self.holder.borrow_mut() = None;
+        self.warn_if_held_long("was held");
+        self.set_holder(None);
         self.line.wake_head();
         Ok(())
     }
@@ -153,19 +206,20 @@ impl Lock {
     /// # Ok::<(), stackio::Error>(())
     /// ```
     pub fn statistics(&self) -> LockStatistics {
-        let holder = self.holder.borrow().as_ref().map(Name::to_string);
+        let holder = self.holder.borrow().as_ref().map(|holder| holder.name.to_string());
         LockStatistics { holder, waiting: self.line.waiting() }
     }
 }
 
-/// The name of the task that is running, copied without an allocation.
-fn name_of_current() -> Option<Name> {
-    let task = current()?;
-    let name = task_core(&*task)?.name.borrow();
-    Some(match &*name {
-        Name::Number(number) => Name::Number(*number),
-        Name::Text(text) => Name::Text(text.clone()),
-    })
+impl Holder {
+    /// The task that is running, without an allocation.
+    fn current(place: &'static Location<'static>) -> Option<Holder> {
+        let task = current()?;
+        let name = task_core(&*task)?.name.borrow().clone();
+        let scheduler = &task.core().scheduler;
+        let since = scheduler.reports().is_debug().then(|| (scheduler.now(), place));
+        Some(Holder { id: task.core().id(), name, since: Cell::new(since) })
+    }
 }
 
 impl fmt::Debug for Lock {

@@ -48,7 +48,7 @@ impl Semaphore {
     }
 
     fn bounded(value: usize, bound: usize) -> Semaphore {
-        Semaphore { value: Cell::new(value), bound, line: Line::default() }
+        Semaphore { value: Cell::new(value), bound, line: Line::of("semaphore") }
     }
 
     /// Comes in; waits while it is full or others are first.

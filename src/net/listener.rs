@@ -96,7 +96,7 @@ impl TcpListener {
         TcpListener(Rc::new(Listening {
             io: Watched::new(listener),
             accepting: Cell::new(false),
-            line: Waiters::default(),
+            line: Waiters::of("a turn at listener"),
         }))
     }
 

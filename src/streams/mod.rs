@@ -181,7 +181,7 @@ impl StreamReader {
                 format!("{operation} called while another task waits for data of the stream");
             return Err(Error::text(ErrorKind::Runtime, text));
         }
-        let waiter = Future::on(Scheduler::running()?);
+        let waiter = Future::about("data of a stream", Scheduler::running()?);
         *self.waiter.borrow_mut() = Some(waiter.clone());
         let _waiting = Waiting(self);
         waiter.settle()

@@ -17,9 +17,9 @@ const FLOORS: &[&str] = &[
     // Stacks: the unsafe cellar.
     "stack fiber yielder generator delegation",
     // Promises.
-    "timers reports events future_core futures coroutines registry task_core steps task_cell tasks",
+    "timers reports events handles future_core subjects futures coroutines registry task_core steps task_cell tasks",
     // The loop.
-    "selectors network remote base_events loop_methods closing selector_events signals",
+    "selectors network remote watchdog base_events loop_methods closing selector_events signals",
     // Composing: no I/O of their own.
     "awaitable waiters timeouts locks queues gather waits taskgroups scoped threads resolver runners",
     // Transports.

@@ -1,0 +1,205 @@
+//! [`Handle`]: a callback that is scheduled, until it has run or is cancelled.
+//!
+//! `call_soon` puts one into the queue of what is ready, `call_at` sets a timer,
+//! which puts it there when it is due.
+
+use std::cell::Cell;
+use std::fmt;
+use std::panic::Location;
+use std::rc::Rc;
+use std::time::Duration;
+
+use crate::clock::Instant;
+use crate::context::{Context, Variables};
+use crate::events::{Runnable, Scheduler, Standing, Timer};
+use crate::instruments::FlowEvent;
+use crate::reports::{CallbackOutput, run_callback};
+use crate::timers::Cancellable;
+
+impl Scheduler {
+    #[track_caller]
+    pub(crate) fn call_soon<R, F>(self: &Rc<Self>, callback: F) -> Handle
+    where
+        R: CallbackOutput,
+        F: FnOnce() -> R + 'static,
+    {
+        let (handle, inner) = self.handle(None, callback);
+        if self.is_watched() {
+            self.emit(&FlowEvent::CallSoon { task: None });
+        }
+        self.push(inner);
+        handle
+    }
+
+    #[track_caller]
+    pub(crate) fn call_at<R, F>(self: &Rc<Self>, when: Instant, callback: F) -> TimerHandle
+    where
+        R: CallbackOutput,
+        F: FnOnce() -> R + 'static,
+    {
+        let (handle, inner) = self.handle(Some(when), callback);
+        self.set_timer(when, inner);
+        TimerHandle { handle, when }
+    }
+
+    #[track_caller]
+    pub(crate) fn call_later<R, F>(self: &Rc<Self>, delay: Duration, callback: F) -> TimerHandle
+    where
+        R: CallbackOutput,
+        F: FnOnce() -> R + 'static,
+    {
+        self.call_at(self.now() + delay, callback)
+    }
+
+    #[track_caller]
+    fn handle<R, F>(self: &Rc<Self>, when: Option<Instant>, f: F) -> (Handle, Rc<HandleInner<F>>)
+    where
+        R: CallbackOutput,
+        F: FnOnce() -> R + 'static,
+    {
+        let inner = Rc::new(HandleInner {
+            scheduler: self.clone(),
+            cancelled: Cell::new(false),
+            scheduled_at: Location::caller(),
+            waiting: Cell::new(when.is_some()),
+            context: Cell::new(Variables::copy()),
+            entered: Cell::new(false),
+            callback: Cell::new(Some(f)),
+        });
+        (Handle(inner.clone()), inner)
+    }
+}
+
+struct HandleInner<F> {
+    scheduler: Rc<Scheduler>,
+    cancelled: Cell<bool>,
+    scheduled_at: &'static Location<'static>,
+    /// Whether it is a timer that has not been due yet.
+    waiting: Cell<bool>,
+    context: Cell<Variables>,
+    /// Whether its context is the current one.
+    entered: Cell<bool>,
+    callback: Cell<Option<F>>,
+}
+
+impl<F, R> Runnable for HandleInner<F>
+where
+    R: CallbackOutput,
+    F: FnOnce() -> R,
+{
+    fn run(self: Rc<Self>) {
+        self.waiting.set(false);
+        if let Some(callback) = self.callback.take() {
+            self.entered.set(true);
+            Variables::swap(&self.context);
+            run_callback(self.scheduler.reports(), callback);
+            Variables::swap(&self.context);
+            self.entered.set(false);
+        }
+    }
+
+    fn describe(&self) -> Standing {
+        Standing { place: Some(self.scheduled_at), ..Standing::default() }
+    }
+}
+
+impl<F> Cancellable for HandleInner<F> {
+    fn is_cancelled(&self) -> bool {
+        self.cancelled.get()
+    }
+}
+
+impl<F, R> Timer for HandleInner<F>
+where
+    R: CallbackOutput,
+    F: FnOnce() -> R,
+{
+}
+
+trait Scheduled {
+    fn cancel(&self);
+    fn cancelled(&self) -> bool;
+    fn context(&self) -> Context;
+}
+
+impl<F: 'static> Scheduled for HandleInner<F> {
+    fn cancel(&self) {
+        if !self.cancelled.replace(true) {
+            drop((self.callback.take(), self.context.take()));
+            if self.waiting.get() {
+                self.scheduler.timer_cancelled();
+            }
+        }
+    }
+
+    fn cancelled(&self) -> bool {
+        self.cancelled.get()
+    }
+
+    fn context(&self) -> Context {
+        match self.entered.get() {
+            true => Variables::share_current(),
+            false => Variables::share(&self.context),
+        }
+    }
+}
+
+/// A callback that was scheduled by `call_soon` (`asyncio.Handle`).
+#[derive(Clone)]
+pub struct Handle(Rc<dyn Scheduled>);
+
+impl Handle {
+    /// Takes the callback back. One that has run, or was cancelled, stays as it is.
+    pub fn cancel(&self) {
+        self.0.cancel();
+    }
+
+    /// Whether it was cancelled.
+    pub fn cancelled(&self) -> bool {
+        self.0.cancelled()
+    }
+
+    /// The context that it is to run in, which from now on it shares with whoever
+    /// has this one; an empty one if it was cancelled.
+    #[doc(alias = "get_context")]
+    pub fn context(&self) -> Context {
+        self.0.context()
+    }
+}
+
+impl fmt::Debug for Handle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Handle").field("cancelled", &self.cancelled()).finish()
+    }
+}
+
+/// A callback that was scheduled by `call_later` or `call_at`
+/// (`asyncio.TimerHandle`).
+#[derive(Clone, Debug)]
+pub struct TimerHandle {
+    handle: Handle,
+    when: Instant,
+}
+
+impl TimerHandle {
+    /// Takes the callback back, as [`Handle::cancel`].
+    pub fn cancel(&self) {
+        self.handle.cancel();
+    }
+
+    /// Whether it was cancelled.
+    pub fn cancelled(&self) -> bool {
+        self.handle.cancelled()
+    }
+
+    /// The context that it is to run in, as [`Handle::context`].
+    #[doc(alias = "get_context")]
+    pub fn context(&self) -> Context {
+        self.handle.context()
+    }
+
+    /// The deadline, in the loop's time.
+    pub fn when(&self) -> Instant {
+        self.when
+    }
+}

@@ -1,0 +1,184 @@
+//! Debug mode's clock for steps, and a thread that speaks while one blocks.
+//!
+//! One thread runs everything, so a step that computes for long, or waits for
+//! something outside of the loop, stops all the others. When such a step has ended
+//! the loop's exception handler is told. A step that does not end can tell nobody:
+//! so a second thread looks on, and names the task and the place it was last
+//! suspended at, while it still blocks.
+
+use std::fmt::Write as _;
+use std::rc::Rc;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use tracing::dispatcher;
+
+use crate::events::{Runnable, Scheduler, Standing};
+use crate::reports::{ExceptionContext, ExceptionSource, default_exception_handler};
+
+/// Nobody is told sooner that a step blocks, however short the steps are to be.
+const SOONEST: Duration = Duration::from_millis(10);
+
+/// Runs steps and times them.
+pub(crate) struct Watchdog {
+    shared: Arc<Shared>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Watchdog {
+    /// Starts to look on. Without a thread to be had, steps are timed all the same.
+    pub(crate) fn new() -> Watchdog {
+        let shared = Arc::new(Shared::default());
+        let looking = shared.clone();
+        // What this thread's subscriber is to hear, and not only the global one.
+        let listening = dispatcher::has_been_set().then(|| dispatcher::get_default(Clone::clone));
+        let started = thread::Builder::new().name("stackio-watchdog".to_owned()).spawn(move || {
+            looking.look_on(&|context| match &listening {
+                Some(dispatch) => {
+                    dispatcher::with_default(dispatch, || default_exception_handler(context));
+                }
+                None => default_exception_handler(context),
+            });
+        });
+        if let Err(error) = &started {
+            tracing::warn!(%error, "debug mode: no thread to watch for steps that block");
+        }
+        Watchdog { shared, thread: started.ok() }
+    }
+
+    /// Runs one step; reports it if it takes long.
+    pub(crate) fn run(&self, scheduler: &Scheduler, step: Rc<dyn Runnable>) {
+        let begin = step.describe();
+        let limit = scheduler.reports().slow_step.get();
+        let began = Instant::now();
+        let tell_after = limit.max(SOONEST);
+        let running =
+            Running::begin(&self.shared, Step { standing: begin.clone(), began, tell_after });
+        step.clone().run();
+        let took = began.elapsed();
+        drop(running);
+        if took >= limit {
+            scheduler.reports().report(&slow_step(&begin, &step.describe(), took));
+        }
+    }
+}
+
+impl Drop for Watchdog {
+    fn drop(&mut self) {
+        self.shared.lock().ending = true;
+        self.shared.changed.notify_one();
+        if let Some(thread) = self.thread.take() {
+            // It does nothing that could panic.
+            let _ended = thread.join();
+        }
+    }
+}
+
+/// While it lives, the step runs.
+struct Running<'a>(&'a Shared);
+
+impl Running<'_> {
+    fn begin(shared: &Shared, step: Step) -> Running<'_> {
+        let mut state = shared.lock();
+        state.step = Some(step);
+        // Awake, it finds the step when the last one's time is up, which is sooner.
+        if state.asleep {
+            shared.changed.notify_one();
+        }
+        Running(shared)
+    }
+}
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        self.0.lock().step = None;
+    }
+}
+
+fn slow_step(begin: &Standing, end: &Standing, took: Duration) -> ExceptionContext {
+    let mut text = match &begin.task {
+        Some(name) => format!("the task `{name}` took {took:?} for one step"),
+        None => format!("a callback took {took:?}"),
+    };
+    // Writing into a string cannot fail.
+    let _ = match (&begin.task, begin.place, end.place) {
+        (Some(_), Some(from), _) if end.ended => write!(text, ", from {from} to its end"),
+        (Some(_), Some(from), Some(to)) => write!(text, ", from {from} to {to}"),
+        (None, Some(place), _) => write!(text, "; it was scheduled at {place}"),
+        _ => Ok(()),
+    };
+    let mut context = ExceptionContext::new(ExceptionSource::SlowStep, text);
+    context.task = begin.task.clone();
+    context
+}
+
+fn blocking(step: &Step, elapsed: Duration) -> ExceptionContext {
+    let since = step.standing.place.map(|place| format!("{place}")).unwrap_or_default();
+    let text = match &step.standing.task {
+        Some(name) => format!(
+            "the task `{name}` has been blocking the event loop for {elapsed:?}, since it went on \
+             from {since}"
+        ),
+        None => format!(
+            "a callback has been blocking the event loop for {elapsed:?}; it was scheduled at \
+             {since}"
+        ),
+    };
+    let mut context = ExceptionContext::new(ExceptionSource::SlowStep, text);
+    context.task = step.standing.task.clone();
+    context
+}
+
+/// The step that is running.
+struct Step {
+    standing: Standing,
+    began: Instant,
+    /// When to speak of it next.
+    tell_after: Duration,
+}
+
+#[derive(Default)]
+struct State {
+    step: Option<Step>,
+    /// Whether the thread sleeps until somebody wakes it.
+    asleep: bool,
+    ending: bool,
+}
+
+#[derive(Default)]
+struct Shared {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn look_on(&self, tell: &dyn Fn(&ExceptionContext)) {
+        let mut state = self.lock();
+        while !state.ending {
+            let Some(step) = &mut state.step else {
+                state.asleep = true;
+                state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+                state.asleep = false;
+                continue;
+            };
+            let elapsed = step.began.elapsed();
+            if elapsed < step.tell_after {
+                let left = step.tell_after - elapsed;
+                let waited = self.changed.wait_timeout(state, left);
+                state = waited.unwrap_or_else(PoisonError::into_inner).0;
+                continue;
+            }
+            // Less often the longer it lasts.
+            step.tell_after = elapsed * 2;
+            let context = blocking(step, elapsed);
+            drop(state);
+            tell(&context);
+            state = self.lock();
+        }
+    }
+}
