@@ -25,6 +25,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::clock::Clock;
+use crate::deadlocks::deadlock;
 use crate::events::{Scheduler, no_running_loop};
 use crate::exceptions::{Error, ErrorKind, Result};
 use crate::future_core::{AnyFuture, CallbackId, Function};
@@ -33,7 +34,6 @@ use crate::reports::{ExceptionContext, ExceptionSource};
 use crate::selectors::Driver;
 use crate::stack::release_cold;
 use crate::sys::coarse::coarse_millis;
-use crate::tasks::deadlock;
 use crate::watchdog::Watchdog;
 
 /// How many stacks are released at a time before the loop blocks.

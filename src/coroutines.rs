@@ -26,6 +26,7 @@ use crate::exceptions::{Error, ErrorKind, Result};
 use crate::fiber::{Fiber, Refusal};
 use crate::future_core::AnyFuture;
 use crate::futures::Future;
+use crate::traces::Trace;
 
 /// How many operations that need not wait a task may do in one step before it is
 /// made to give way to the others.
@@ -41,6 +42,8 @@ pub(crate) struct Coroutine {
     pub(crate) suspended_at: Cell<Option<&'static Location<'static>>>,
     /// Set when the loop disposes of the task: it is not to wait any more.
     pub(crate) disposed: Cell<bool>,
+    /// Set while it is resumed only to tell what is on its stack.
+    inspected: Cell<bool>,
 }
 
 /// A task, as the door sees it.
@@ -56,6 +59,9 @@ thread_local! {
     /// The current task's coroutine, null if there is no task.
     static COROUTINE: Cell<*const Coroutine> = const { Cell::new(ptr::null()) };
     static OPERATIONS: Cell<u32> = const { Cell::new(0) };
+    /// What an inspected coroutine found on its stack.
+    static TRACE: ManuallyDrop<Cell<Trace>> =
+        const { ManuallyDrop::new(Cell::new(Trace::nothing())) };
 }
 
 /// The task that runs now on this thread.
@@ -83,6 +89,7 @@ impl Coroutine {
             thrown: Cell::new(None),
             suspended_at: Cell::new(None),
             disposed: Cell::new(false),
+            inspected: Cell::new(false),
         }
     }
 
@@ -131,7 +138,30 @@ pub(crate) fn suspend(awaited: Option<Rc<dyn AnyFuture>>) -> Result {
     // SAFETY: the current task's fiber is on the chain of running fibers: `resume`
     // makes a task current only while it resumes that fiber, on this thread.
     unsafe { coroutine.fiber.suspend() };
+    while coroutine.inspected.get() {
+        let trace = Trace::capture(coroutine.fiber.base());
+        TRACE.with(|found| found.set(trace));
+        // SAFETY: `inspect` has just resumed the fiber.
+        unsafe { coroutine.fiber.suspend() };
+    }
     coroutine.thrown.take().map_or(Ok(()), Err)
+}
+
+impl Coroutine {
+    /// What is on its stack. Nothing before it begins and after it has ended, in the
+    /// middle of a panic, and while it runs but is not the current one.
+    pub(crate) fn inspect(&self) -> Trace {
+        if ptr::eq(COROUTINE.get(), self) {
+            return Trace::capture(self.fiber.base());
+        }
+        if !self.fiber.is_suspended() || self.fiber.base() == 0 || std::thread::panicking() {
+            return Trace::nothing();
+        }
+        self.inspected.set(true);
+        self.fiber.resume();
+        self.inspected.set(false);
+        TRACE.with(|found| found.replace(Trace::nothing()))
+    }
 }
 
 /// Fails as suspending would, before something is begun that ends in it.

@@ -241,6 +241,14 @@ impl Fiber {
         ptr::eq(CURRENT.get(), self)
     }
 
+    /// An address on its stack; 0 before it has begun and after it has ended.
+    pub(crate) fn base(&self) -> usize {
+        match self.state.get() {
+            State::Suspended | State::Running => self.yielder.get().addr(),
+            State::Idle | State::Finished => 0,
+        }
+    }
+
     pub(crate) fn is_idle(&self) -> bool {
         self.state.get() == State::Idle
     }

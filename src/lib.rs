@@ -53,6 +53,7 @@ mod instruments;
 mod sys;
 // -- floor 1: stacks
 mod stack;
+mod traces;
 mod fiber;
 mod yielder;
 mod generator;
@@ -71,6 +72,7 @@ mod task_core;
 mod steps;
 mod task_cell;
 mod tasks;
+mod deadlocks;
 // -- floor 3: the loop
 mod selectors;
 mod remote;
@@ -96,6 +98,7 @@ mod runners;
 pub mod net;
 mod streams;
 // -- floor 7: watchers
+pub mod graph;
 pub mod from_asyncio;
 pub mod guide;
 
@@ -128,6 +131,7 @@ pub use taskgroups::TaskGroup;
 pub use tasks::{AnyTask, Task, TaskBuilder, all_tasks, current_task, spawn};
 pub use threads::to_thread;
 pub use timeouts::{Timeout, sleep, timeout, timeout_at};
+pub use traces::StackFrame;
 pub use waits::{
     AsCompleted, AwaitedFuture, ReturnWhen, Waited, as_completed, shield, wait, wait_for,
 };

@@ -132,6 +132,12 @@ pub(crate) fn overflowed(fault: usize) -> Option<Range<usize>> {
     slab::stack_at(fault)
 }
 
+/// The stack that an address is in.
+#[cfg(feature = "inspect")]
+pub(crate) fn stack_around(address: usize) -> Option<Range<usize>> {
+    slab::stack_around(address)
+}
+
 /// Returns the memory of free stacks to the kernel, up to `batch` of them, the
 /// longest unused first; the last 1,024 of each size stay warm. True if more
 /// remain to be released.

@@ -99,6 +99,14 @@ impl TaskCore {
         self.waiter.borrow().clone()
     }
 
+    /// Whether its next step is in the ready queue.
+    pub(crate) fn is_ready(&self) -> bool {
+        let pending = self.pending.replace(Pending::None);
+        let ready = !matches!(pending, Pending::None);
+        self.pending.set(pending);
+        ready
+    }
+
     /// The error for the last request to cancel it.
     pub(crate) fn cancellation(&self) -> Error {
         match self.cancel_message() {

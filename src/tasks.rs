@@ -9,13 +9,14 @@ use std::rc::Rc;
 use crate::context::{Context, Variables};
 use crate::coroutines::current;
 use crate::events::Scheduler;
-use crate::exceptions::{Error, ErrorKind, Result};
+use crate::exceptions::{Error, Result};
 use crate::future_core::{AnyFuture, FutureCore};
 use crate::futures::Future;
 use crate::instruments::{FlowEvent, FutureId, TaskRef};
 use crate::steps::{schedule_first_step, step_eagerly};
 use crate::task_cell::TaskCell;
 use crate::task_core::{Name, TaskCore, TaskObject, register, task_core, unfinished};
+use crate::traces::StackFrame;
 
 /// A coroutine that the loop runs (`asyncio.Task`): it is also the future of the
 /// coroutine's result.
@@ -333,6 +334,35 @@ impl AnyTask {
         self.task().and_then(|task| task.coroutine.suspended_at.get())
     }
 
+    /// The calls on its stack, the innermost first: where it is suspended, and what
+    /// called that (`Task.get_stack`, which in Python shows one frame).
+    ///
+    /// Empty for a task that has not begun or has ended, in a build without the
+    /// feature `inspect`, and if too little of its stack is left to walk it. A
+    /// program without debug information has no files and lines.
+    ///
+    /// ```
+    /// use stackio::{millis, sleep, spawn, yield_now};
+    ///
+    /// fn fetch() -> stackio::Result {
+    ///     sleep(millis(1))
+    /// }
+    ///
+    /// stackio::run(|| {
+    ///     let task = spawn(fetch);
+    ///     yield_now()?;
+    ///     let stack = task.erase().stack();
+    ///     assert!(stack.iter().any(|frame| frame.function.ends_with("fetch")));
+    ///     task.join()
+    /// })?;
+    /// # Ok::<(), stackio::Error>(())
+    /// ```
+    #[doc(alias = "get_stack")]
+    pub fn stack(&self) -> Vec<StackFrame> {
+        let Some(task) = self.task().filter(|_| !self.done()) else { return Vec::new() };
+        task.coroutine.inspect().resolve()
+    }
+
     /// The task with its type back, if its results are of type `T`.
     pub fn downcast<T: 'static>(&self) -> Option<Task<T>> {
         let future = self.0.clone().typed().downcast::<Future<T>>().ok()?;
@@ -368,25 +398,4 @@ pub fn all_tasks() -> Vec<AnyTask> {
 /// The unfinished tasks of a loop, in the order of their creation.
 pub(crate) fn tasks_of(scheduler: &Rc<Scheduler>) -> Vec<AnyTask> {
     unfinished(scheduler).into_iter().map(|task| AnyTask(task)).collect()
-}
-
-/// How many tasks the message of a deadlock names.
-const TASKS_TOLD: usize = 50;
-
-/// The error that says who waits for whom, when nobody can ever go on.
-pub(crate) fn deadlock(scheduler: &Rc<Scheduler>) -> Error {
-    let mut text = String::from("deadlock: nothing is ready and no timer is set");
-    let tasks = unfinished(scheduler);
-    for task in tasks.iter().take(TASKS_TOLD) {
-        let task = task.task();
-        let waits = task.waits_for().map_or_else(|| "nothing".to_owned(), |f| f.label());
-        text += &format!("; {} waits for {waits}", task.title());
-        if let Some(place) = task.coroutine.suspended_at.get() {
-            text += &format!(" at {place}");
-        }
-    }
-    if tasks.len() > TASKS_TOLD {
-        text += &format!("; and {} more tasks", tasks.len() - TASKS_TOLD);
-    }
-    Error::text(ErrorKind::Deadlock, text)
 }

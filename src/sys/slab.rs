@@ -199,15 +199,19 @@ impl Drop for Listed {
 /// May be called in a signal handler. Other threads may come and go meanwhile:
 /// the slabs of the faulting thread stand still while it is here.
 pub(crate) fn stack_at(fault: usize) -> Option<Range<usize>> {
+    stack_around(fault).filter(|stack| fault < stack.start)
+}
+
+/// The stack, without its guard, that the address is in, or in whose guard.
+pub(crate) fn stack_around(address: usize) -> Option<Range<usize>> {
     entries().find_map(|entry| {
         let stride = entry.stride.load(Ordering::Acquire);
         let start = entry.start.load(Ordering::Relaxed);
-        if stride <= CLAIMED || !(start..entry.end.load(Ordering::Relaxed)).contains(&fault) {
+        if stride <= CLAIMED || !(start..entry.end.load(Ordering::Relaxed)).contains(&address) {
             return None;
         }
-        let limit = fault - (fault - start) % stride;
-        let stack = limit + guard_size()..limit + stride;
-        (fault < stack.start).then_some(stack)
+        let limit = address - (address - start) % stride;
+        Some(limit + guard_size()..limit + stride)
     })
 }
 

@@ -15,6 +15,7 @@ const RUN_BY: &[(&str, &str)] = &[
     ("e01_generator", "examples::e01_generator_says_what_python_says"),
     ("e02_mini_asyncio", "examples::e02_mini_asyncio_has_all_pages_under_way_at_once"),
     ("e03_the_flow", "examples::e03_the_flow_tells_its_seven_steps"),
+    ("e05_task_tree", "examples::e05_task_tree_draws_who_waits_for_whom"),
     ("million", "examples::million_suspends_as_many_tasks_as_it_is_told"),
     ("e04_sequential", "examples::e04_sequential_serves_its_guests_in_any_order"),
 ];
@@ -39,6 +40,13 @@ fn e03_the_flow_tells_its_seven_steps() {
 #[test]
 fn e04_sequential_serves_its_guests_in_any_order() {
     assert_prints("e04_sequential", include_str!("expected/e04_sequential.txt"));
+}
+
+#[test]
+fn e05_task_tree_draws_who_waits_for_whom() {
+    let finished = run(&mut Command::new(example("e05_task_tree")), LIMIT);
+    assert!(finished.status.success(), "{}", finished.stderr);
+    assert!(finished.stdout.contains("waits for a timer"), "{}", finished.stdout);
 }
 
 #[test]

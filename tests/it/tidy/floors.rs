@@ -15,9 +15,9 @@ const FLOORS: &[&str] = &[
     // Words.
     "exceptions conversions constants clock context instruments sys",
     // Stacks: the unsafe cellar.
-    "stack fiber yielder generator delegation",
+    "stack traces fiber yielder generator delegation",
     // Promises.
-    "timers reports events handles future_core subjects futures coroutines registry task_core steps task_cell tasks",
+    "timers reports events handles future_core subjects futures coroutines registry task_core steps task_cell tasks deadlocks",
     // The loop.
     "selectors network remote watchdog base_events loop_methods closing selector_events signals",
     // Composing: no I/O of their own.
