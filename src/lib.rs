@@ -76,6 +76,7 @@ mod base_events;
 mod loop_methods;
 mod closing;
 mod selector_events;
+pub mod signals;
 // -- floor 4: composing
 mod awaitable;
 mod waiters;

@@ -12,9 +12,9 @@ use crate::exceptions::{Error, ErrorKind, Result};
 use crate::gather::gather_erased;
 use crate::instruments::Instrument;
 use crate::reports::{ExceptionContext, ExceptionHandler, ExceptionSource};
-use crate::selectors::Registration;
+use crate::signals::InterruptReaction;
 use crate::stack::DEFAULT_STACK_SIZE;
-use crate::sys::signal::{SignalWatch, is_main_thread};
+use crate::sys::signal::is_main_thread;
 use crate::tasks::{AnyTask, Task};
 
 /// Runs `main` as the main task of a new loop, and closes the loop when it has
@@ -283,29 +283,27 @@ fn report_failure(event_loop: &EventLoop, task: &AnyTask) {
 /// Ctrl-C while a main task runs.
 struct Interrupts {
     count: Rc<Cell<u32>>,
-    registration: Rc<Registration>,
+    _reaction: InterruptReaction,
 }
 
 impl Interrupts {
-    /// Watches SIGINT, as asyncio does: only on the process's main thread, and
-    /// only if nobody else handles it.
+    /// Reacts to SIGINT, as asyncio does: only on the process's main thread, and
+    /// only while nobody else handles it.
     fn watch<T>(event_loop: &EventLoop, main: &Task<T>) -> Result<Option<Interrupts>> {
         if !is_main_thread() {
             return Ok(None);
         }
-        let Some(signals) = SignalWatch::if_default(libc::SIGINT)? else { return Ok(None) };
-        let registration = event_loop.driver().register(signals.fd())?;
         let count = Rc::new(Cell::new(0));
         let (counted, main, interrupted) = (count.clone(), main.erase(), event_loop.clone());
-        registration.on_readable(Rc::new(move || {
-            for _ in 0..signals.take() {
+        let reaction = InterruptReaction::install(event_loop, move |times| {
+            for _ in 0..times {
                 counted.set(counted.get() + 1);
                 if counted.get() > 1 || !main.cancel() {
                     interrupted.interrupt(Error::from(ErrorKind::KeyboardInterrupt));
                 }
             }
-        }));
-        Ok(Some(Interrupts { count, registration }))
+        })?;
+        Ok(reaction.map(|reaction| Interrupts { count, _reaction: reaction }))
     }
 
     /// A cancellation that Ctrl-C caused is a keyboard interrupt.
@@ -314,12 +312,5 @@ impl Interrupts {
             return Error::from(ErrorKind::KeyboardInterrupt);
         }
         cancelled
-    }
-}
-
-impl Drop for Interrupts {
-    fn drop(&mut self) {
-        self.registration.deregister();
-        self.registration.forget_callback();
     }
 }
