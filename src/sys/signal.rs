@@ -19,7 +19,7 @@ use std::io::{self, PipeReader, PipeWriter, Read};
 use std::mem;
 use std::os::fd::{AsRawFd, RawFd};
 use std::ptr;
-use std::sync::atomic::{AtomicI32, AtomicU32, Ordering::SeqCst};
+use std::sync::atomic::{AtomicI32, AtomicU8, AtomicU32, Ordering::SeqCst};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use super::SavedErrno;
@@ -202,9 +202,11 @@ pub(crate) fn is_left_to_default(signal: libc::c_int) -> io::Result<bool> {
     Ok(former.unwrap_or(present).sa_sigaction == libc::SIG_DFL)
 }
 
-/// SIGINTs since [`Escalation::taken`], or `OFF`.
-static UNTAKEN: AtomicU32 = AtomicU32::new(OFF);
-const OFF: u32 = u32::MAX;
+/// Whether the last SIGINT has been taken, as far as anybody wants to know.
+static INTERRUPT: AtomicU8 = AtomicU8::new(OFF);
+const OFF: u8 = 0;
+const TAKEN: u8 = 1;
+const UNTAKEN: u8 = 2;
 
 /// While it lives, a SIGINT ends the process that finds the one before it not taken
 /// yet: whoever should have taken it hangs. There is one at a time, on the main
@@ -213,25 +215,24 @@ pub(crate) struct Escalation(());
 
 impl Escalation {
     pub(crate) fn new() -> Escalation {
-        UNTAKEN.store(0, SeqCst);
+        INTERRUPT.store(TAKEN, SeqCst);
         Escalation(())
     }
 
     pub(crate) fn taken(&self) {
-        UNTAKEN.store(0, SeqCst);
+        INTERRUPT.store(TAKEN, SeqCst);
     }
 }
 
 impl Drop for Escalation {
     fn drop(&mut self) {
-        UNTAKEN.store(OFF, SeqCst);
+        INTERRUPT.store(OFF, SeqCst);
     }
 }
 
 /// Called in the handler.
 fn escalate() {
-    let count = |untaken| (untaken != OFF).then_some(untaken + 1);
-    if matches!(UNTAKEN.fetch_update(SeqCst, SeqCst, count), Ok(1..)) {
+    if INTERRUPT.compare_exchange(TAKEN, UNTAKEN, SeqCst, SeqCst) == Err(UNTAKEN) {
         // SAFETY: zeroed is SIG_DFL; sigaction and raise may be called in a
         // handler. The signal is blocked until the handler returns.
         unsafe {
