@@ -70,7 +70,8 @@ impl Listening {
         let heard = self.heard(signal)?;
         let former = heard.handler.replace(Some(handler));
         heard.settle();
-        former.inspect(|handler| handler.remove());
+        // Not removed: it has yet to run for what it was just given.
+        drop(former);
         Ok(())
     }
 

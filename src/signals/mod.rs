@@ -103,7 +103,7 @@ use receivers::Handler;
 impl EventLoop {
     /// Has `callback` called at each arrival of the signal, by `call_soon` and in a
     /// copy of the present context (`loop.add_signal_handler`). It replaces this
-    /// loop's former handler of the signal.
+    /// loop's former handler of the signal, which still gets what has arrived.
     ///
     /// Arrivals in a row may become one, as they do in the system itself. What came
     /// while the loop was not running is handed out when it runs. An error or panic

@@ -267,18 +267,35 @@ fn an_interrupt_before_somebody_listens_is_the_runners() {
 }
 
 #[test]
-fn a_handler_from_before_the_run_keeps_the_runner_aside() {
+fn an_interrupt_that_a_handler_was_there_for_is_not_the_runners() {
+    assert_plays_well(|| {
+        let ended = run(|| {
+            get_running_loop()?.add_signal_handler(Signal::INT, || {})?;
+            ctrl_c();
+            assert!(get_running_loop()?.remove_signal_handler(Signal::INT));
+            sleep(millis(1))
+        });
+        ended.unwrap();
+    });
+}
+
+#[test]
+fn a_handler_from_before_the_run_keeps_the_runner_aside_until_it_is_removed() {
     assert_plays_well(|| {
         let mut runner = Runner::new().unwrap();
-        let handler = || get_running_loop().map(|event_loop| event_loop.stop());
-        runner.event_loop().add_signal_handler(Signal::INT, handler).unwrap();
-        let error = runner
-            .run(|| {
-                ctrl_c();
-                sleep(secs(60))
-            })
-            .unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Runtime, "the loop was stopped");
+        let handled = Rc::new(Cell::new(false));
+        let handler = handled.clone();
+        runner.event_loop().add_signal_handler(Signal::INT, move || handler.set(true)).unwrap();
+        let ended = runner.run(move || {
+            ctrl_c();
+            while !handled.get() {
+                sleep(millis(1))?;
+            }
+            get_running_loop()?.remove_signal_handler(Signal::INT);
+            ctrl_c();
+            sleep(secs(60))
+        });
+        assert_eq!(ended.unwrap_err().kind(), ErrorKind::KeyboardInterrupt);
     });
 }
 

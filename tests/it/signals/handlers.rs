@@ -132,6 +132,10 @@ fn a_new_handler_replaces_the_former_one() {
             raise(Signal::USR1);
             let_arrive()?;
             assert_eq!((former.get(), latter.get()), (0, 1));
+            raise(Signal::USR1);
+            let latest = count_on(&event_loop, Signal::USR1);
+            let_arrive()?;
+            assert_eq!((latter.get(), latest.get()), (2, 0), "it had arrived before");
             Ok(())
         })
         .unwrap();
@@ -153,10 +157,11 @@ fn a_handler_may_remove_or_replace_itself() {
                     assert!(get_running_loop().unwrap().remove_signal_handler(Signal::USR1));
                 })
             })?;
-            for _ in 0..2 {
-                raise(Signal::USR1);
-                let_arrive()?;
-            }
+            raise(Signal::USR1);
+            let_arrive()?;
+            raise(Signal::USR1);
+            raise(Signal::USR1);
+            let_arrive()?;
             assert_eq!(*log.borrow(), ["first", "second"]);
             assert_eq!(Rc::strong_count(&log), 1, "both callbacks are dropped");
             assert!(!event_loop.remove_signal_handler(Signal::USR1));
