@@ -35,6 +35,7 @@ use crate::base_events::{EventLoop, get_running_loop};
 use crate::deadlocks::{Awaited, awaited_by, circles, needed_by};
 use crate::exceptions::Result;
 use crate::instruments::FutureId;
+use crate::signals::Signal;
 use crate::task_core::{TaskObject, unfinished};
 use crate::tasks::{AnyTask, current_task};
 use crate::traces::StackFrame;
@@ -144,6 +145,37 @@ impl EventLoop {
     /// longer.
     pub fn task_graph(&self) -> TaskGraph {
         TaskGraph::of(&unfinished(self.scheduler()), true)
+    }
+}
+
+impl EventLoop {
+    /// Has the graph of the loop's tasks printed on standard error each time the
+    /// signal comes; SIGUSR1 is the usual one. It replaces this loop's handler of the
+    /// signal.
+    ///
+    /// A step that blocks the loop also blocks this: see debug mode for that.
+    ///
+    /// ```
+    /// use stackio::signals::Signal;
+    ///
+    /// stackio::run(|| {
+    ///     stackio::get_running_loop()?.dump_tasks_on(Signal::USR1)?;
+    ///     Ok(()) // and now `kill -USR1`
+    /// })?;
+    /// # Ok::<(), stackio::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`EventLoop::add_signal_handler`].
+    pub fn dump_tasks_on(&self, signal: Signal) -> Result {
+        // A strong handle would have the loop own itself.
+        let scheduler = Rc::downgrade(self.scheduler());
+        self.add_signal_handler(signal, move || {
+            if let Some(scheduler) = scheduler.upgrade() {
+                eprint!("{}", TaskGraph::of(&unfinished(&scheduler), true));
+            }
+        })
     }
 }
 

@@ -81,6 +81,7 @@ mod base_events;
 mod loop_methods;
 mod closing;
 mod selector_events;
+pub mod signals;
 // -- floor 4: composing
 mod awaitable;
 mod waiters;
@@ -93,6 +94,7 @@ mod taskgroups;
 mod scoped;
 mod threads;
 mod resolver;
+mod builders;
 mod runners;
 // -- floor 6: friendly face
 pub mod net;
@@ -104,6 +106,7 @@ pub mod guide;
 
 pub use awaitable::{Awaitable, ensure_future};
 pub use base_events::{EventLoop, get_running_loop};
+pub use builders::LoopBuilder;
 pub use clock::{Instant, VirtualClock, millis, secs};
 pub use context::{Context, ContextVar, Token};
 pub use coroutines::yield_now;
@@ -123,7 +126,7 @@ pub use loop_methods::{call_at, call_later, call_soon};
 pub use queues::{LifoQueue, PriorityQueue, Queue};
 pub use remote::LoopHandle;
 pub use reports::{CallbackOutput, ExceptionContext, ExceptionSource};
-pub use runners::{LoopBuilder, Runner, run};
+pub use runners::{Runner, run};
 pub use scoped::{Scope, ScopedTask, task_group};
 pub use stack::{DEFAULT_STACK_SIZE, StackError, StackStatistics, stack_statistics};
 pub use streams::StreamReader;

@@ -10,7 +10,10 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitStatus;
 use std::rc::Rc;
 
-use stackio::{ErrorKind, Result, Runner, millis, run, secs, sleep, spawn, yield_now};
+use stackio::signals::{self, Signal, Signals};
+use stackio::{
+    ErrorKind, Result, Runner, get_running_loop, millis, run, secs, sleep, spawn, yield_now,
+};
 
 use crate::children::{is_child, play};
 
@@ -193,5 +196,122 @@ fn a_runner_counts_interrupts_anew_for_each_main() {
         }
         let unwatched = catch_unwind(AssertUnwindSafe(|| runner.run(|| Ok(1)).unwrap()));
         assert_eq!(unwatched.unwrap(), 1);
+    });
+}
+
+#[test]
+fn the_runner_steps_aside_for_a_handler_and_comes_back() {
+    assert_plays_well(|| {
+        let ended = run(|| {
+            let handled = Rc::new(Cell::new(0));
+            let count = handled.clone();
+            let handler = move || count.set(count.get() + 1);
+            get_running_loop()?.add_signal_handler(Signal::INT, handler)?;
+            // Main computes: a second one would end the process otherwise.
+            (0..3).for_each(|_| ctrl_c());
+            while handled.get() == 0 {
+                sleep(millis(1))?;
+            }
+            assert_eq!(handled.get(), 3);
+            assert!(get_running_loop()?.remove_signal_handler(Signal::INT));
+            ctrl_c();
+            assert!(sleep(secs(60)).unwrap_err().is_cancelled());
+            Err::<(), _>(stackio::Error::cancelled())
+        });
+        assert_eq!(ended.unwrap_err().kind(), ErrorKind::KeyboardInterrupt);
+    });
+}
+
+#[test]
+fn the_runner_steps_aside_while_a_task_waits_for_the_interrupt() {
+    assert_plays_well(|| {
+        let ended = run(|| {
+            stackio::call_soon(ctrl_c);
+            signals::wait(Signal::INT)?;
+            let listening = Signals::new([Signal::INT, Signal::TERM])?;
+            (0..3).for_each(|_| ctrl_c());
+            assert_eq!(listening.wait()?, Signal::INT);
+            drop(listening);
+            ctrl_c();
+            sleep(secs(60))
+        });
+        assert_eq!(ended.unwrap_err().kind(), ErrorKind::KeyboardInterrupt);
+    });
+}
+
+#[test]
+fn a_main_that_computes_dies_when_the_runner_has_come_back() {
+    let status = play_on_a_main_thread(|| {
+        let ended: Result = run(|| {
+            let listening = Signals::new([Signal::INT])?;
+            (0..3).for_each(|_| ctrl_c());
+            drop(listening);
+            ctrl_c();
+            ctrl_c();
+            unreachable!("it should have died");
+        });
+        unreachable!("{ended:?}");
+    });
+    assert_eq!(status.signal(), Some(libc::SIGINT), "{status:?}");
+}
+
+#[test]
+fn an_interrupt_before_somebody_listens_is_the_runners() {
+    assert_plays_well(|| {
+        let ended = run(|| {
+            ctrl_c();
+            signals::wait(Signal::INT)
+        });
+        assert_eq!(ended.unwrap_err().kind(), ErrorKind::KeyboardInterrupt);
+    });
+}
+
+#[test]
+fn an_interrupt_that_a_handler_was_there_for_is_not_the_runners() {
+    assert_plays_well(|| {
+        let ended = run(|| {
+            get_running_loop()?.add_signal_handler(Signal::INT, || {})?;
+            ctrl_c();
+            assert!(get_running_loop()?.remove_signal_handler(Signal::INT));
+            sleep(millis(1))
+        });
+        ended.unwrap();
+    });
+}
+
+#[test]
+fn a_handler_from_before_the_run_keeps_the_runner_aside_until_it_is_removed() {
+    assert_plays_well(|| {
+        let mut runner = Runner::new().unwrap();
+        let handled = Rc::new(Cell::new(false));
+        let handler = handled.clone();
+        runner.event_loop().add_signal_handler(Signal::INT, move || handler.set(true)).unwrap();
+        let ended = runner.run(move || {
+            ctrl_c();
+            while !handled.get() {
+                sleep(millis(1))?;
+            }
+            get_running_loop()?.remove_signal_handler(Signal::INT);
+            ctrl_c();
+            sleep(secs(60))
+        });
+        assert_eq!(ended.unwrap_err().kind(), ErrorKind::KeyboardInterrupt);
+    });
+}
+
+#[test]
+fn the_programs_own_handler_keeps_the_runner_aside() {
+    extern "C" fn own(_: libc::c_int) {}
+    assert_plays_well(|| {
+        let handler: extern "C" fn(libc::c_int) = own;
+        // SAFETY: a handler that does nothing may run at any time.
+        unsafe { libc::signal(libc::SIGINT, handler as libc::sighandler_t) };
+        let ended = run(|| {
+            // Listening and ceasing to leaves it to the program again.
+            drop(Signals::new([Signal::INT])?);
+            (0..3).for_each(|_| ctrl_c());
+            yield_now()
+        });
+        ended.unwrap();
     });
 }
