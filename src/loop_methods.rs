@@ -164,6 +164,20 @@ impl EventLoop {
         self.scheduler().reports().set_handler(Some(Rc::new(handler)));
     }
 
+    /// What was set to be told of them, `None` if nothing was
+    /// (`loop.get_exception_handler`).
+    #[doc(alias = "get_exception_handler")]
+    pub fn exception_handler(&self) -> Option<Rc<dyn Fn(&ExceptionContext)>> {
+        self.scheduler().reports().handler()
+    }
+
+    /// Takes it back: errors are reported as
+    /// [`default_exception_handler`](EventLoop::default_exception_handler) does
+    /// (`loop.set_exception_handler(None)`).
+    pub fn reset_exception_handler(&self) {
+        self.scheduler().reports().set_handler(None);
+    }
+
     /// Reports an error to the exception handler.
     pub fn call_exception_handler(&self, context: &ExceptionContext) {
         self.scheduler().reports().report(context);

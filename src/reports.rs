@@ -134,6 +134,10 @@ impl Reports {
         self.debug.set(debug);
     }
 
+    pub(crate) fn handler(&self) -> Option<ExceptionHandler> {
+        self.handler.borrow().clone()
+    }
+
     pub(crate) fn set_handler(&self, handler: Option<ExceptionHandler>) {
         let former = self.handler.replace(handler);
         drop(former);
@@ -142,8 +146,7 @@ impl Reports {
     /// Reports an error. A handler that panics is reported in its turn, by the
     /// default handler.
     pub(crate) fn report(&self, context: &ExceptionContext) {
-        let handler = self.handler.borrow().clone();
-        let Some(handler) = handler.filter(|_| !self.reporting.get()) else {
+        let Some(handler) = self.handler().filter(|_| !self.reporting.get()) else {
             return default_exception_handler(context);
         };
         self.reporting.set(true);

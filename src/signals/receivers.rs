@@ -85,7 +85,7 @@ impl Inbox {
     /// Suspends the task until there may be something to take.
     #[track_caller]
     pub(super) fn wait(&self, scheduler: Rc<Scheduler>) -> Result {
-        let waiter = Future::on(scheduler);
+        let waiter = Future::about("a signal", scheduler);
         self.waiters.borrow_mut().push_back(waiter.clone());
         let waited = waiter.settle();
         if waited.is_err() {
