@@ -21,7 +21,8 @@ const FLOORS: &[&str] = &[
     // The loop.
     "selectors network remote base_events loop_methods closing selector_events signals",
     // Composing: no I/O of their own.
-    "awaitable waiters timeouts locks queues gather waits taskgroups scoped threads resolver runners",
+    "awaitable waiters timeouts locks queues gather waits taskgroups scoped concurrent executor \
+     border threads resolver runners",
     // Transports.
     "protocols flow_control transports sslproto",
     // The friendly face.
