@@ -281,6 +281,8 @@ impl EventLoop {
                 clock.advance_to(when);
                 Ok(Some(Duration::ZERO))
             }
+            // A thread that waits for the loop may give up.
+            None if inner.outstanding.get() > 0 => Ok(None),
             None => Err(deadlock(&inner.scheduler)),
         }
     }

@@ -16,7 +16,7 @@
 use std::any::Any;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 
 use crate::awaitable::Awaitable;
 use crate::base_events::{EventLoop, Outstanding, get_running_loop};
@@ -41,8 +41,8 @@ struct Standing {
 enum Tie {
     /// The loop for a thread.
     Awaits { _thread: Outstanding },
-    /// A thread for the loop: the `Completer`, which tells it when the loop is gone,
-    /// even if the task is one that cannot be ended.
+    /// A thread for the loop: the `Completer`. It is kept here and not by the task, so
+    /// that the thread is told even if the task is one that cannot be ended.
     Owes(Box<dyn Any>),
 }
 
@@ -53,11 +53,18 @@ impl Border {
         id
     }
 
-    /// Takes something out of the border of the loop that is running.
-    fn remove(id: FutureId) -> Option<Standing> {
-        let border = get_running_loop().ok()?.find_service::<Border>()?;
-        border.0.borrow_mut().remove(&id)
+    fn remove(&self, id: FutureId) -> Option<Standing> {
+        self.0.borrow_mut().remove(&id)
     }
+
+    fn find(&self, id: FutureId) -> Option<Rc<dyn AnyFuture>> {
+        self.0.borrow().get(&id).map(|standing| standing.future.clone())
+    }
+}
+
+/// The border of the loop that is running: what a call from another thread asks for.
+fn border() -> Option<Rc<Border>> {
+    get_running_loop().ok()?.find_service()
 }
 
 // -- from a thread to the loop -----------------------------------------------------
@@ -123,7 +130,7 @@ fn arrive<T: Send + 'static>(
     source: &ConcurrentFuture<T>,
     read: fn(&ConcurrentFuture<T>) -> Result<T>,
 ) {
-    let Some(standing) = Border::remove(id) else { return };
+    let Some(standing) = border().and_then(|border| border.remove(id)) else { return };
     let future = standing.future.typed().downcast::<Future<T>>().ok();
     let Some(future) = future.filter(|future| !future.done()) else { return };
     // It may clone the value, which is the user's doing.
@@ -243,30 +250,44 @@ fn start<T: Send + 'static>(
             let _ = handle.call_soon_threadsafe(move || cancel(id));
         }
     });
-    task.add_done_callback(move |task| pay(task));
+    let debt = Debt { border: Rc::downgrade(&border), id };
+    task.add_done_callback(move |task| debt.pay(task));
 }
 
-/// The task has ended: the thread gets its outcome.
-fn pay<T: Send + 'static>(task: &Future<T>) {
-    let Some(Standing { tie: Tie::Owes(completer), .. }) = Border::remove(task.id()) else {
-        return;
-    };
-    // Whoever cancelled it has been told; an error stays with the task, to be reported
-    // as one that nobody saw.
-    match completer.downcast::<Completer<T>>() {
-        Ok(completer) if !completer.future().cancelled() => completer.complete(task.take_result()),
-        _ => {}
+/// What a task owes a thread. It belongs to the task's callback, which a loop that is
+/// closed drops without calling it.
+struct Debt {
+    border: Weak<Border>,
+    id: FutureId,
+}
+
+impl Debt {
+    /// The task has ended: the thread gets its outcome.
+    fn pay<T: Send + 'static>(&self, task: &Future<T>) {
+        let standing = self.border.upgrade().and_then(|border| border.remove(self.id));
+        let Some(Standing { tie: Tie::Owes(completer), .. }) = standing else { return };
+        // Whoever cancelled it has been told; an error stays with the task, to be
+        // reported as one that nobody saw.
+        match completer.downcast::<Completer<T>>() {
+            Ok(completer) if !completer.future().cancelled() => {
+                completer.complete(task.take_result());
+            }
+            _ => {}
+        }
+    }
+}
+
+impl Drop for Debt {
+    fn drop(&mut self) {
+        let standing = self.border.upgrade().and_then(|border| border.remove(self.id));
+        drop(standing);
     }
 }
 
 /// The other end has been cancelled.
 fn cancel(id: FutureId) {
-    let Some(border) = get_running_loop().ok().and_then(|it| it.find_service::<Border>()) else {
-        return;
-    };
     // It is gone if the task has ended meanwhile.
-    let task = border.0.borrow().get(&id).map(|standing| standing.future.clone());
-    if let Some(task) = task {
+    if let Some(task) = border().and_then(|border| border.find(id)) {
         task.cancel_any(None);
     }
 }

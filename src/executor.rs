@@ -171,6 +171,7 @@ impl fmt::Debug for ThreadPoolExecutor {
         f.debug_struct("ThreadPoolExecutor")
             .field("max_workers", &self.0.pool.max_workers)
             .field("threads", &state.alive)
+            .field("idle", &state.idle)
             .field("queued", &state.jobs.len())
             .field("shut_down", &state.closing)
             .finish()
