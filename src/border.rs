@@ -39,8 +39,8 @@ struct Standing {
 
 /// Who waits for whom.
 enum Tie {
-    /// The loop for a thread.
-    Awaits { _thread: Outstanding },
+    /// The loop for a thread, unless it is for itself that it waits.
+    Awaits { _thread: Option<Outstanding> },
     /// A thread for the loop: the `Completer`. It is kept here and not by the task, so
     /// that the thread is told even if the task is one that cannot be ended.
     Owes(Box<dyn Any>),
@@ -108,14 +108,15 @@ pub(crate) fn bring<T: Send + 'static>(
 ) -> Future<T> {
     let future = event_loop.create_future();
     let border = event_loop.service(Border::default);
-    let id = border.insert(future.erased(), Tie::Awaits { _thread: event_loop.outstanding() });
+    let handle = event_loop.handle();
+    let thread = (!source.comes_from(&handle)).then(|| event_loop.outstanding());
+    let id = border.insert(future.erased(), Tie::Awaits { _thread: thread });
     let cancelled = source.clone();
     future.add_done_callback(move |future| {
         if future.cancelled() {
             cancelled.cancel();
         }
     });
-    let handle = event_loop.handle();
     source.add_done_callback(move |source| {
         let source = source.clone();
         // A loop that is closed has nobody waiting.

@@ -120,6 +120,11 @@ impl<T> ConcurrentFuture<T> {
         self.stage() == Stage::Running
     }
 
+    /// Whether the result comes from that loop.
+    pub(crate) fn comes_from(&self, event_loop: &LoopHandle) -> bool {
+        self.0.home.as_ref().is_some_and(|home| home.is_same(event_loop))
+    }
+
     // -- the result ------------------------------------------------------------------
 
     /// Blocks the thread until the result is there, for at most `timeout` of real

@@ -120,6 +120,11 @@ impl LoopHandle {
         self.0.lock().is_none()
     }
 
+    /// Whether both are the same loop.
+    pub(crate) fn is_same(&self, other: &LoopHandle) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
     /// Whether this is the thread that the loop runs on.
     pub(crate) fn is_of_this_thread(&self) -> bool {
         thread::current().id() == self.0.thread

@@ -1,17 +1,21 @@
 //! Threads: what blocks runs on them, and what they want of a loop they ask for.
 //!
 //! Below: `concurrent` is the future that threads wait for, `executor` the pool, `border` what
-//! crosses between a thread and a loop, `default_executor` the pool that a loop has of its own.
+//! a thread gets from a loop, `wrapping` the other way, `default_executor` a loop's own pool.
 
 mod border;
 mod concurrent;
 mod default_executor;
 mod executor;
+mod wrapping;
 
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::Duration;
 
-use stackio::{ConcurrentFuture, Result, Runner, ThreadPoolExecutor, VirtualClock, secs};
+use stackio::{
+    ConcurrentFuture, Future, LoopHandle, Result, Runner, ThreadPoolExecutor, VirtualClock,
+    get_running_loop, secs,
+};
 
 /// Far more than anything here takes, on a busy machine.
 const LIMIT: Duration = secs(30);
@@ -23,6 +27,18 @@ fn virtual_runner() -> (Runner, VirtualClock) {
 
 fn run<T: 'static>(main: impl FnOnce() -> Result<T> + 'static) -> Result<T> {
     virtual_runner().0.run(main)
+}
+
+fn this_loop() -> LoopHandle {
+    get_running_loop().unwrap().handle()
+}
+
+/// A body that waits for ever and says, by hanging up, that it has begun.
+fn waits(begun: Sender<()>) -> impl FnOnce() -> Result + Send {
+    move || {
+        begun.send(()).unwrap();
+        Future::<()>::new().wait()
+    }
 }
 
 /// Blocks whoever has the other half, until it is dropped.

@@ -3,30 +3,16 @@
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Sender, channel};
+use std::sync::mpsc::channel;
 use std::thread;
 
 use stackio::{
-    Error, ErrorKind, EventLoop, ExceptionContext, ExceptionSource, Future, LoopHandle, Result,
-    Runner, TaskBuilder, ThreadPoolExecutor, all_tasks, ensure_future, gather, get_running_loop,
-    millis, run_coroutine_threadsafe, secs, sleep, spawn, timeout, to_thread, wrap_future,
-    yield_now,
+    Error, ErrorKind, EventLoop, ExceptionContext, ExceptionSource, Future, Result, Runner,
+    ThreadPoolExecutor, all_tasks, ensure_future, gather, millis, run_coroutine_threadsafe, secs,
+    sleep, spawn, to_thread, wrap_future, yield_now,
 };
 
-use super::{Bomb, LIMIT, begun_job, run, virtual_runner};
-
-fn this_loop() -> LoopHandle {
-    get_running_loop().unwrap().handle()
-}
-
-/// A body that waits for ever and says, by hanging up, that it has begun.
-fn waits(begun: Sender<()>) -> impl FnOnce() -> Result + Send {
-    move || {
-        begun.send(()).unwrap();
-        Future::<()>::new().wait()
-    }
-}
+use super::{Bomb, LIMIT, begun_job, run, this_loop, virtual_runner, waits};
 
 // -- a thread calls a coroutine ----------------------------------------------------
 
@@ -214,7 +200,11 @@ fn a_thread_does_not_wait_for_a_loop_that_has_been_closed() {
     event_loop.run_until_complete(yield_now).unwrap();
     begun.recv_timeout(LIMIT).unwrap();
     let bomb = Bomb;
-    let unstarted = run_coroutine_threadsafe(move || Ok(drop(bomb)), &handle).unwrap();
+    let holds_it = move || {
+        drop(bomb);
+        Ok(())
+    };
+    let unstarted = run_coroutine_threadsafe(holds_it, &handle).unwrap();
     let asked = [running, unstarted].map(|future| {
         let (ready, wait) = channel();
         let thread = thread::spawn(move || {
@@ -261,6 +251,28 @@ fn a_job_outlives_its_loop() {
     assert!(!unheard.done());
     let late = event_loop.run_in_executor(None, || 1);
     assert_eq!(late.result().unwrap_err().kind(), ErrorKind::Runtime);
+}
+
+#[test]
+fn a_task_that_cannot_be_ended_owes_nobody_its_result() {
+    let reports = Rc::new(RefCell::new(Vec::new()));
+    let log = reports.clone();
+    let handler = move |report: &ExceptionContext| log.borrow_mut().push(report.source);
+    let event_loop = EventLoop::builder().exception_handler(handler).build().unwrap();
+    let stubborn = || -> Result {
+        thread_local!(static TRIES: Cell<u32> = const { Cell::new(0) });
+        while TRIES.replace(TRIES.get() + 1) < 1_000 {
+            let waited = std::panic::catch_unwind(yield_now);
+            drop(waited);
+        }
+        Ok(())
+    };
+    let future = run_coroutine_threadsafe(stubborn, &event_loop.handle()).unwrap();
+    event_loop.run_until_complete(yield_now).unwrap();
+    event_loop.run_until_complete(yield_now).unwrap();
+    drop(event_loop);
+    assert!(future.result(LIMIT).unwrap_err().is_cancelled());
+    assert_eq!(*reports.borrow(), [ExceptionSource::Leaked]);
 }
 
 // -- on the wrong thread ------------------------------------------------------------
@@ -314,141 +326,4 @@ fn two_loops_on_two_threads_call_each_other() {
     });
     assert_eq!(sum.unwrap(), 5050);
     other.join().unwrap().unwrap();
-}
-
-// -- wrapping -------------------------------------------------------------------------
-
-#[test]
-fn a_wrapped_future_gets_what_the_other_one_has() {
-    run(|| {
-        let executor = ThreadPoolExecutor::new(1)?;
-        let (gate, job) = begun_job(&executor);
-        let (a, b) = (wrap_future(&job), wrap_future(&job));
-        assert!(!a.done() && a != b);
-        drop(gate);
-        assert_eq!((a.wait()?, b.wait()?, job.result(None)?), (1, 1, 1));
-        assert_eq!(wrap_future(&job).wait()?, 1, "one that is done already, too");
-        let failed = executor.submit(|| -> u32 { panic!("boom") })?;
-        assert_eq!(wrap_future(&failed).wait().unwrap_err().kind(), ErrorKind::Panic);
-        assert_eq!(timeout(secs(5), |_| wrap_future(&job).wait())?, 1);
-        Ok(())
-    })
-    .unwrap();
-    let executor = ThreadPoolExecutor::new(1).unwrap();
-    let job = executor.submit(|| 1).unwrap();
-    assert!(thread::spawn(move || drop(wrap_future(&job))).join().is_err(), "there is no loop");
-}
-
-#[test]
-fn cancelling_either_side_of_a_wrapped_job_cancels_the_other() {
-    run(|| {
-        let executor = ThreadPoolExecutor::new(1)?;
-        let (gate, begun) = begun_job(&executor);
-        let ran = Arc::new(AtomicBool::new(false));
-        let queued = || {
-            let ran = ran.clone();
-            executor.submit(move || ran.store(true, Ordering::SeqCst))
-        };
-        let (inner, outer) = (queued()?, queued()?);
-        let (of_inner, of_outer) = (wrap_future(&inner), wrap_future(&outer));
-        assert!(inner.cancel());
-        assert!(of_inner.wait().unwrap_err().is_cancelled());
-        assert!(of_inner.cancelled());
-        of_outer.cancel();
-        yield_now()?;
-        assert!(outer.cancelled());
-        // One that runs goes on, whatever becomes of who waits.
-        let of_begun = wrap_future(&begun);
-        of_begun.cancel();
-        yield_now()?;
-        assert!(begun.running());
-        drop(gate);
-        assert_eq!(wrap_future(&begun).wait()?, 1);
-        executor.shutdown(true, false)?;
-        assert!(!ran.load(Ordering::SeqCst));
-        Ok(())
-    })
-    .unwrap();
-}
-
-#[test]
-fn cancelling_a_wrapped_coroutine_cancels_the_task_on_its_loop() {
-    run(|| {
-        let (send, begun) = channel();
-        let there = run_coroutine_threadsafe(waits(send), &this_loop())?;
-        let here = wrap_future(&there);
-        while begun.try_recv().is_err() {
-            yield_now()?;
-        }
-        assert_eq!(all_tasks().len(), 2);
-        here.cancel();
-        while all_tasks().len() == 2 {
-            yield_now()?;
-        }
-        assert!(there.cancelled());
-        Ok(())
-    })
-    .unwrap();
-}
-
-#[test]
-fn a_clone_that_panics_on_the_way_to_the_loop_is_the_futures_error() {
-    struct Unique;
-    impl Clone for Unique {
-        fn clone(&self) -> Unique {
-            panic!("there is only one")
-        }
-    }
-    run(|| {
-        let job = ThreadPoolExecutor::new(1)?.submit(|| Unique)?;
-        let error = wrap_future(&job).join().map(|_| ()).unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Panic);
-        assert!(ensure_future(job).join().is_ok(), "moving needs no clone");
-        Ok(())
-    })
-    .unwrap();
-}
-
-// -- the virtual clock ----------------------------------------------------------------
-
-#[test]
-fn virtual_time_stands_while_a_job_is_under_way() {
-    let (mut runner, clock) = virtual_runner();
-    runner
-        .run(|| {
-            let executor = ThreadPoolExecutor::new(2)?;
-            let (gate, job) = begun_job(&executor);
-            let opener = spawn(move || {
-                // The loop is idle when this is asked for.
-                let event_loop = this_loop();
-                to_thread(move || {
-                    event_loop.call_soon_threadsafe(|| ()).unwrap();
-                    drop(gate);
-                })
-            });
-            assert_eq!(timeout(secs(1), |_| wrap_future(&job).wait())?, 1);
-            opener.join()
-        })
-        .unwrap();
-    assert_eq!(clock.now().as_millis(), 0);
-}
-
-#[test]
-fn a_task_that_cannot_be_ended_owes_nobody_its_result() {
-    let event_loop = EventLoop::new().unwrap();
-    let stubborn = || -> Result {
-        thread_local!(static TRIES: Cell<u32> = const { Cell::new(0) });
-        while TRIES.replace(TRIES.get() + 1) < 1_000 {
-            let waited = std::panic::catch_unwind(yield_now);
-            drop(waited);
-        }
-        Ok(())
-    };
-    let future = run_coroutine_threadsafe(stubborn, &event_loop.handle()).unwrap();
-    event_loop.run_until_complete(yield_now).unwrap();
-    event_loop.run_until_complete(yield_now).unwrap();
-    drop(event_loop);
-    assert!(future.result(LIMIT).unwrap_err().is_cancelled());
-    let named = TaskBuilder::new().name("still usable");
-    assert_eq!(stackio::run(move || named.spawn(|| Ok(1)).join()).unwrap(), 1);
 }

@@ -37,13 +37,16 @@ fn a_loop_that_is_closed_takes_jobs_along_that_have_not_begun() {
     let (gate, _begun) = begun_job(&executor);
     let event_loop = EventLoop::new().unwrap();
     event_loop.set_default_executor(executor.clone());
-    let task = event_loop.spawn(|| to_thread(|| unreachable!("nobody waits any more")));
+    let ran = Arc::new(AtomicBool::new(false));
+    let run_it = ran.clone();
+    let task = event_loop.spawn(move || to_thread(move || run_it.store(true, Ordering::SeqCst)));
     event_loop.run_until_complete(yield_now).unwrap();
     event_loop.close().unwrap();
     assert!(task.cancelled());
     drop(gate);
     let last = executor.submit(|| 1).unwrap();
     assert_eq!(last.result(LIMIT).unwrap(), 1);
+    assert!(!ran.load(Ordering::SeqCst), "nobody waits for it any more");
 }
 
 #[test]
