@@ -1,16 +1,17 @@
 //! Bringing what goes on elsewhere to a loop, for tasks to wait for.
 
+use std::cell::RefCell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::channel;
 use std::thread;
 
 use stackio::{
-    ErrorKind, Future, ThreadPoolExecutor, all_tasks, ensure_future, run_coroutine_threadsafe,
-    secs, sleep, spawn, timeout, to_thread, wrap_future, yield_now,
+    ErrorKind, Future, LoopHandle, ThreadPoolExecutor, all_tasks, ensure_future, millis,
+    run_coroutine_threadsafe, secs, sleep, spawn, timeout, to_thread, wrap_future, yield_now,
 };
 
-use super::{begun_job, run, this_loop, virtual_runner, waits};
+use super::{LIMIT, begun_job, gate, run, this_loop, virtual_runner, waits};
 
 #[test]
 fn a_wrapped_future_gets_what_the_other_one_has() {
@@ -103,26 +104,64 @@ fn a_clone_that_panics_on_the_way_to_the_loop_is_the_futures_error() {
     .unwrap();
 }
 
+/// Virtual time that passes while a job does `before` and then waits for something real.
+fn time_taken_by(before: impl FnOnce(&LoopHandle) + Send + 'static) -> i64 {
+    thread_local!(static REACHED: RefCell<Option<Future<()>>> = const { RefCell::new(None) });
+    let (mut runner, clock) = virtual_runner();
+    let main = move || {
+        let (reached, event_loop, (gate, gated), (send, begin)) =
+            (Future::new(), this_loop(), gate(), channel());
+        REACHED.set(Some(reached.clone()));
+        let handle = event_loop.clone();
+        let opener = thread::spawn(move || {
+            begin.recv_timeout(LIMIT).unwrap();
+            for _ in 0..3 {
+                // The loop comes round, and finds nothing else to do.
+                let (send, answer) = channel();
+                handle.call_soon_threadsafe(move || send.send(()).unwrap()).unwrap();
+                answer.recv_timeout(LIMIT).unwrap();
+            }
+            drop(gate);
+        });
+        let job = spawn(move || {
+            to_thread(move || {
+                before(&event_loop);
+                let tell = || REACHED.take().unwrap().set_result(()).unwrap();
+                event_loop.call_soon_threadsafe(tell).unwrap();
+                send.send(()).unwrap();
+                gated.pass();
+            })
+        });
+        reached.wait()?;
+        timeout(secs(5), |_| job.join())?;
+        opener.join().unwrap();
+        Ok(())
+    };
+    runner.run(main).unwrap();
+    clock.now().as_millis()
+}
+
 #[test]
 fn virtual_time_stands_while_a_job_is_under_way() {
-    let (mut runner, clock) = virtual_runner();
-    runner
-        .run(|| {
-            let executor = ThreadPoolExecutor::new(2)?;
-            let (gate, job) = begun_job(&executor);
-            let opener = spawn(move || {
-                // The loop is idle when this is asked for.
-                let event_loop = this_loop();
-                to_thread(move || {
-                    event_loop.call_soon_threadsafe(|| ()).unwrap();
-                    drop(gate);
-                })
-            });
-            assert_eq!(timeout(secs(1), |_| wrap_future(&job).wait())?, 1);
-            opener.join()
-        })
-        .unwrap();
-    assert_eq!(clock.now().as_millis(), 0);
+    assert_eq!(time_taken_by(|_| ()), 0);
+}
+
+#[test]
+fn virtual_time_stands_again_when_a_job_has_got_what_it_waited_for() {
+    let taken = time_taken_by(|event_loop| {
+        run_coroutine_threadsafe(|| sleep(secs(1)), event_loop).unwrap().result(None).unwrap();
+    });
+    assert_eq!(taken, 1_000);
+}
+
+#[test]
+fn virtual_time_stands_again_when_a_job_has_given_up() {
+    let taken = time_taken_by(|event_loop| {
+        let never = run_coroutine_threadsafe(|| Future::<()>::new().wait(), event_loop).unwrap();
+        assert_eq!(never.result(millis(1)).unwrap_err().kind(), ErrorKind::Timeout);
+        never.cancel();
+    });
+    assert_eq!(taken, 0);
 }
 
 #[test]
