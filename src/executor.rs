@@ -120,8 +120,9 @@ impl ThreadPoolExecutor {
 
     /// Refuses jobs from now on; the threads end when the queue is empty. With
     /// `cancel_futures` the jobs that have not begun are cancelled, otherwise they
-    /// are still run. With `wait` it blocks until the threads have ended. It can be
-    /// called again, to wait or to cancel.
+    /// are still run. With `wait` it blocks until the threads have ended, which in a
+    /// task is a matter for [`to_thread`](crate::to_thread). It can be called again, to
+    /// wait or to cancel.
     ///
     /// # Errors
     ///
