@@ -288,7 +288,7 @@ impl EventLoop {
         let Clock::Virtual(clock) = inner.scheduler.clock() else {
             return Ok(first.map(|when| when - inner.scheduler.now()));
         };
-        if inner.outstanding.get() > 0 || inner.driver.is_awaited() {
+        if inner.outstanding.get() > inner.remote.held() || inner.driver.is_awaited() {
             let due = first.is_some_and(|when| when <= clock.now());
             return Ok(due.then_some(Duration::ZERO));
         }
@@ -300,6 +300,8 @@ impl EventLoop {
                 clock.advance_to(when);
                 Ok(Some(Duration::ZERO))
             }
+            // A thread that waits for the loop may give up.
+            None if inner.outstanding.get() > 0 => Ok(None),
             None => Err(deadlock(&inner.scheduler)),
         }
     }

@@ -1,31 +1,29 @@
-//! [`to_thread`]: blocking calls on threads of their own.
+//! [`to_thread`] and the loop's own pool of threads.
 //!
-//! A loop has a small pool of threads, started as they are needed. A job runs on
-//! one of them and sends word through `call_soon_threadsafe`; the task waits for
-//! a future meanwhile. Only what is `Send` crosses the border.
+//! A loop has a default executor, made when it is needed first and shut down when
+//! the loop ends. Only what is `Send` crosses the border.
 
-use std::cell::RefCell;
-use std::collections::VecDeque;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::rc::Rc;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::cell::{Cell, RefCell};
+use std::time::Duration;
 
-use crate::base_events::{EventLoop, Outstanding, get_running_loop};
+use crate::base_events::{EventLoop, get_running_loop};
+use crate::border::bring;
+use crate::concurrent::ConcurrentFuture;
 use crate::coroutines::check_suspendable;
-use crate::exceptions::{Error, Result};
+use crate::exceptions::{Error, ErrorKind, Result};
+use crate::executor::ThreadPoolExecutor;
 use crate::futures::Future;
-use crate::registry::Registry;
+use crate::timeouts::timeout;
 
 /// How long closing a loop waits for jobs that are still running; asyncio's figure.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(300);
 
 /// Calls a function on another thread and suspends the task until it returns
-/// (`asyncio.to_thread`).
+/// (`asyncio.to_thread`). The thread is one of the loop's default executor.
 ///
-/// Cancelling the task ends the waiting; the function cannot be stopped and runs
-/// to its end.
+/// Cancelling the task ends the waiting. A function that has not begun, since all
+/// threads are busy, then never does; one that has cannot be stopped and runs to its
+/// end. Context variables stay behind: their values belong to the loop's thread.
 ///
 /// ```
 /// stackio::run(|| {
@@ -39,183 +37,156 @@ const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(300);
 /// # Errors
 ///
 /// Kind `Panic` if the function panics; kind `Io` if no thread can be started;
-/// kind `Cancelled`; kind `Runtime` outside of a task.
+/// kind `Cancelled`; kind `Runtime` outside of a task, or after
+/// [`shutdown_default_executor`](EventLoop::shutdown_default_executor).
 #[track_caller]
 pub fn to_thread<T: Send + 'static>(function: impl FnOnce() -> T + Send + 'static) -> Result<T> {
     check_suspendable()?;
     let event_loop = get_running_loop()?;
-    let executor = event_loop.service(Executor::new);
-    let outcome = Arc::new(Mutex::new(None));
-    let result = outcome.clone();
-    let done = executor.submit(&event_loop, move || {
-        let returned = catch_unwind(AssertUnwindSafe(function));
-        *outcome.lock().unwrap_or_else(PoisonError::into_inner) = Some(returned);
-    })?;
-    done.settle()?;
-    let returned = result.lock().unwrap_or_else(PoisonError::into_inner).take();
-    match returned {
-        Some(Ok(value)) => Ok(value),
-        Some(Err(panic)) => Err(Error::panic("a function on another thread", panic)),
-        None => Err(Error::cancelled()),
+    let job = submit(&event_loop, None, function)?;
+    let ended = bring(&event_loop, &job, ConcurrentFuture::take).join();
+    if ended.is_err() {
+        // At once, and not when the loop comes to the callback of the future.
+        job.cancel();
     }
+    ended
 }
 
-type Job = Box<dyn FnOnce() + Send>;
-
-/// Somebody who waits for a job.
-struct Pending {
-    future: Future<()>,
-    _outstanding: Outstanding,
+/// What a loop knows of its default executor.
+#[derive(Default)]
+struct DefaultExecutor {
+    executor: RefCell<Option<ThreadPoolExecutor>>,
+    shut_down: Cell<bool>,
 }
 
-/// The pool of one loop.
-pub(crate) struct Executor {
-    pool: Arc<Pool>,
-    pending: RefCell<Registry<Pending>>,
-}
-
-impl Executor {
-    fn new() -> Executor {
-        let processors = thread::available_parallelism().map_or(1, usize::from);
-        let pool = Pool {
-            state: Mutex::new(State::default()),
-            changed: Condvar::new(),
-            // What asyncio's default executor allows itself.
-            limit: (processors + 4).min(32),
-        };
-        Executor { pool: Arc::new(pool), pending: RefCell::new(Registry::new()) }
+impl DefaultExecutor {
+    fn get(&self) -> Option<ThreadPoolExecutor> {
+        self.executor.borrow().clone()
     }
 
-    /// Runs a job on some thread; the future is done when it has ended.
-    fn submit(
-        &self,
-        event_loop: &EventLoop,
-        job: impl FnOnce() + Send + 'static,
-    ) -> Result<Future<()>> {
-        let future = event_loop.create_future();
-        let outstanding = event_loop.outstanding();
-        let pending = Rc::new(Pending { future: future.clone(), _outstanding: outstanding });
-        let place = self.pending.borrow_mut().insert(pending);
-        let handle = event_loop.handle();
-        let submitted = self.pool.submit(Box::new(move || {
-            // What the job captured is dropped here too, and may panic.
-            if let Err(panic) = catch_unwind(AssertUnwindSafe(job)) {
-                tracing::error!("a value dropped on an executor thread panicked");
-                std::mem::forget(panic);
-            }
-            // A loop that is closed has nobody waiting.
-            let _ = handle.call_soon_threadsafe(move || finish(place));
-        }));
-        if let Err(error) = submitted {
-            self.pending.borrow_mut().remove(place);
-            return Err(error.into());
+    fn get_or_make(&self) -> Result<ThreadPoolExecutor> {
+        if self.shut_down.get() {
+            return Err(Error::text(ErrorKind::Runtime, "Executor shutdown has been called"));
         }
-        Ok(future)
+        Ok(self.executor.borrow_mut().get_or_insert_default().clone())
     }
 }
 
-/// Runs on the loop's thread when a job has ended.
-fn finish(place: usize) {
-    let Ok(event_loop) = get_running_loop() else { return };
-    let executor = event_loop.service(Executor::new);
-    let pending = executor.pending.borrow_mut().remove(place);
-    if let Some(pending) = pending.filter(|pending| !pending.future.done()) {
-        // It is pending, so this cannot fail.
-        let _ = pending.future.set_result(());
+/// Submits a function for a loop, to the default executor if there is no other.
+fn submit<T: Send + 'static>(
+    event_loop: &EventLoop,
+    executor: Option<&ThreadPoolExecutor>,
+    function: impl FnOnce() -> T + Send + 'static,
+) -> Result<ConcurrentFuture<T>> {
+    if event_loop.is_closed() {
+        return Err(Error::text(ErrorKind::Runtime, "the event loop is closed"));
+    }
+    let served = event_loop.handle();
+    let job = move || served.serve(function);
+    match executor {
+        Some(executor) => executor.submit(job),
+        None => event_loop.service(DefaultExecutor::default).get_or_make()?.submit(job),
     }
 }
 
 impl EventLoop {
-    /// Waits until the jobs of `to_thread` have ended, for at most five minutes,
-    /// and ends the threads (`loop.shutdown_default_executor`). It blocks.
-    pub(crate) fn shutdown_executor(&self) {
-        if let Some(executor) = self.find_service::<Executor>() {
-            executor.pool.shutdown();
-        }
-    }
-}
-
-#[derive(Default)]
-struct State {
-    jobs: VecDeque<Job>,
-    threads: usize,
-    idle: usize,
-    closing: bool,
-}
-
-struct Pool {
-    state: Mutex<State>,
-    changed: Condvar,
-    limit: usize,
-}
-
-impl Pool {
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn submit(self: &Arc<Self>, job: Job) -> std::io::Result<()> {
-        let mut state = self.lock();
-        state.jobs.push_back(job);
-        if state.jobs.len() <= state.idle || state.threads >= self.limit {
-            self.changed.notify_all();
-            return Ok(());
-        }
-        let pool = self.clone();
-        let started = thread::Builder::new().name("stackio-executor".into());
-        match started.spawn(move || pool.work()) {
-            Ok(_detached) => state.threads += 1,
-            // The threads there are will come to it.
-            Err(error) if state.threads > 0 => {
-                tracing::warn!(%error, "cannot start another executor thread");
-            }
+    /// Calls a function on a thread of `executor`, or of the loop's default executor
+    /// for `None`; gives the future of what it returns (`loop.run_in_executor`).
+    ///
+    /// Cancelling the future cancels the job if no thread has begun it. The future
+    /// fails with kind `Panic` if the function panics; with kind `Runtime` if the
+    /// executor has been shut down or the loop is closed; with kind `Io` if no thread
+    /// can be started.
+    ///
+    /// ```
+    /// use stackio::{ThreadPoolExecutor, gather, get_running_loop};
+    ///
+    /// stackio::run(|| {
+    ///     let (event_loop, executor) = (get_running_loop()?, ThreadPoolExecutor::new(2)?);
+    ///     let a = event_loop.run_in_executor(None, || 1);
+    ///     let b = event_loop.run_in_executor(&executor, || 2);
+    ///     assert_eq!(gather([a, b]).join()?, [1, 2]);
+    ///     Ok(())
+    /// })?;
+    /// # Ok::<(), stackio::Error>(())
+    /// ```
+    pub fn run_in_executor<'a, T: Send + 'static>(
+        &self,
+        executor: impl Into<Option<&'a ThreadPoolExecutor>>,
+        function: impl FnOnce() -> T + Send + 'static,
+    ) -> Future<T> {
+        match submit(self, executor.into(), function) {
+            Ok(job) => bring(self, &job, ConcurrentFuture::take),
             Err(error) => {
-                state.jobs.pop_back();
-                return Err(error);
-            }
-        }
-        Ok(())
-    }
-
-    fn work(&self) {
-        let mut state = self.lock();
-        loop {
-            if let Some(job) = state.jobs.pop_front() {
-                drop(state);
-                job();
-                state = self.lock();
-            } else if state.closing {
-                state.threads -= 1;
-                self.changed.notify_all();
-                return;
-            } else {
-                state.idle += 1;
-                state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
-                state.idle -= 1;
+                let failed = self.create_future();
+                // It is pending, so this cannot fail.
+                let _ = failed.set_exception(error);
+                failed
             }
         }
     }
 
-    fn shutdown(&self) {
-        let deadline = Instant::now() + SHUTDOWN_TIMEOUT;
-        let mut state = self.lock();
-        state.closing = true;
-        self.changed.notify_all();
-        while state.threads > 0 {
-            let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                tracing::warn!(threads = state.threads, "executor threads did not end in time");
-                return;
+    /// Sets the executor that [`to_thread`] and `run_in_executor` without an executor
+    /// use (`loop.set_default_executor`). It is shut down with the loop. The threads
+    /// of the one before finish what they have, and nobody waits for them.
+    pub fn set_default_executor(&self, executor: ThreadPoolExecutor) {
+        let former = self.service(DefaultExecutor::default).executor.replace(Some(executor));
+        drop(former);
+    }
+
+    /// Shuts the default executor down (`loop.shutdown_default_executor`): it takes no
+    /// more jobs, runs those it has, and this waits until its threads have ended, for
+    /// at most `limit`; `None` waits without a limit. What is not done by then goes on
+    /// alone, and a warning says so.
+    ///
+    /// In a task it suspends the task. Where the loop does not run it blocks.
+    /// [`Runner::close`](crate::Runner::close) does it by itself.
+    ///
+    /// # Errors
+    ///
+    /// Kind `Cancelled`, and kind `Runtime` where the loop runs but nothing can be
+    /// suspended; jobs are refused from then on all the same.
+    #[track_caller]
+    pub fn shutdown_default_executor(&self, limit: impl Into<Option<Duration>>) -> Result {
+        let default = self.service(DefaultExecutor::default);
+        default.shut_down.set(true);
+        let Some(executor) = default.get() else { return Ok(()) };
+        let (ended, limit) = (executor.begin_shutdown(), limit.into());
+        let waited = if self.is_running() {
+            check_suspendable()?;
+            let wait = || bring(self, ended, ConcurrentFuture::peek).join();
+            match limit {
+                None => wait(),
+                Some(limit) => timeout(limit, |_| wait()),
             }
-            let waited = self.changed.wait_timeout(state, left);
-            state = waited.unwrap_or_else(PoisonError::into_inner).0;
+        } else {
+            executor.join(limit)
+        };
+        match waited {
+            Ok(()) => executor.join(None),
+            Err(error) if error.kind() == ErrorKind::Timeout => {
+                let seconds = limit.unwrap_or_default().as_secs_f64();
+                tracing::warn!(seconds, "executor threads did not end in time");
+                Ok(())
+            }
+            Err(error) => Err(error),
         }
     }
-}
 
-impl Drop for Executor {
-    fn drop(&mut self) {
-        self.pool.lock().closing = true;
-        self.pool.changed.notify_all();
+    /// The same at the end of a run, for at most five minutes. The loop runs meanwhile,
+    /// since jobs may wait for it.
+    pub(crate) fn shutdown_executor(&self) {
+        let default = self.find_service::<DefaultExecutor>();
+        if default.is_none_or(|default| default.get().is_none()) {
+            return;
+        }
+        let event_loop = self.clone();
+        let shutdown = move || event_loop.shutdown_default_executor(SHUTDOWN_TIMEOUT);
+        if let Err(error) = self.run_until_complete(shutdown) {
+            tracing::warn!(%error, "the loop cannot run until its executor has ended");
+            // Jobs that wait for the loop would wait for ever: closing it tells them.
+            let _ = self.close();
+            let _ = self.shutdown_default_executor(SHUTDOWN_TIMEOUT);
+        }
     }
 }

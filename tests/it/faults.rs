@@ -100,14 +100,18 @@ impl Drop for SendBomb {
 fn a_result_dropped_on_an_executor_thread_does_not_hold_the_end_up() {
     let ended = stackio::run(|| {
         let (go, word) = std::sync::mpsc::channel::<()>();
+        let (begin, begun) = std::sync::mpsc::channel();
         let job = spawn(move || {
             to_thread(move || {
+                begin.send(()).unwrap();
                 let _ = word.recv();
                 SendBomb
             })
             .map(std::mem::forget)
         });
-        yield_now()?;
+        while begun.try_recv().is_err() {
+            yield_now()?;
+        }
         job.cancel();
         assert!(job.wait().is_err());
         drop(go);

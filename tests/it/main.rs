@@ -22,4 +22,5 @@ mod streams;
 mod support;
 mod taskgroups;
 mod tasks;
+mod threads;
 mod tidy;

@@ -77,13 +77,17 @@ fn cancelling_the_wait_for_a_thread_leaves_the_thread_to_its_end() {
     let end = ended.clone();
     run(move || {
         let (go, wait) = std::sync::mpsc::channel::<()>();
+        let (begin, begun) = std::sync::mpsc::channel();
         let task = spawn(move || {
             to_thread(move || {
+                begin.send(()).unwrap();
                 let _sender_gone = wait.recv();
                 end.fetch_add(1, Ordering::SeqCst);
             })
         });
-        yield_now()?;
+        while begun.try_recv().is_err() {
+            yield_now()?;
+        }
         task.cancel();
         assert!(task.join().unwrap_err().is_cancelled());
         drop(go);

@@ -17,11 +17,13 @@ const FLOORS: &[&str] = &[
     // Stacks: the unsafe cellar.
     "stack traces fiber yielder generator delegation",
     // Promises.
-    "timers reports events handles future_core subjects futures coroutines registry task_core steps task_cell tasks deadlocks",
+    "timers reports events handles future_core subjects futures coroutines registry task_core steps \
+     task_cell tasks deadlocks",
     // The loop.
     "selectors network remote watchdog base_events loop_methods closing selector_events signals",
     // Composing: no I/O of their own.
-    "awaitable waiters timeouts locks queues gather waits taskgroups scoped threads resolver builders runners",
+    "awaitable waiters timeouts locks queues gather waits taskgroups scoped concurrent executor \
+     border threads resolver builders runners",
     // Transports.
     "protocols flow_control transports sslproto",
     // The friendly face.
