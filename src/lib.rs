@@ -131,7 +131,7 @@ pub use locks::{
 pub use loop_methods::{call_at, call_later, call_soon};
 pub use queues::{LifoQueue, PriorityQueue, Queue};
 pub use remote::LoopHandle;
-pub use reports::{CallbackOutput, ExceptionContext, ExceptionSource};
+pub use reports::{CallbackOutput, ExceptionContext, ExceptionHandler, ExceptionSource};
 pub use runners::{Runner, run};
 pub use scoped::{Scope, ScopedTask, task_group};
 pub use stack::{DEFAULT_STACK_SIZE, StackError, StackStatistics, stack_statistics};

@@ -12,7 +12,9 @@ use crate::futures::Future;
 use crate::handles::{Handle, TimerHandle};
 use crate::instruments::Instrument;
 use crate::remote::LoopHandle;
-use crate::reports::{CallbackOutput, ExceptionContext, default_exception_handler};
+use crate::reports::{
+    CallbackOutput, ExceptionContext, ExceptionHandler, default_exception_handler,
+};
 use crate::tasks::{AnyTask, Task, TaskBuilder, current_task, tasks_of};
 
 impl EventLoop {
@@ -167,7 +169,7 @@ impl EventLoop {
     /// What was set to be told of them, `None` if nothing was
     /// (`loop.get_exception_handler`).
     #[doc(alias = "get_exception_handler")]
-    pub fn exception_handler(&self) -> Option<Rc<dyn Fn(&ExceptionContext)>> {
+    pub fn exception_handler(&self) -> Option<ExceptionHandler> {
         self.scheduler().reports().handler()
     }
 

@@ -97,7 +97,8 @@ impl ExceptionContext {
     }
 }
 
-pub(crate) type ExceptionHandler = Rc<dyn Fn(&ExceptionContext)>;
+/// What is told of errors that nobody waits for.
+pub type ExceptionHandler = Rc<dyn Fn(&ExceptionContext)>;
 
 /// A loop's exception handler, and what it is told of.
 pub(crate) struct Reports {
