@@ -4,6 +4,7 @@
 //! the sources, `examples` runs every lesson, and `support` holds what more than one module needs.
 
 mod children;
+mod compile_fail;
 mod conformance;
 mod crawler;
 mod examples;
