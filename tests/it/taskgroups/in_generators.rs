@@ -1,13 +1,13 @@
 //! Scopes that are left in the middle: inside of a generator that is closed or dropped, by whom and
 //! wherever that may be.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 
 use stackio::{
     Error, ErrorKind, EventLoop, Generator, Runner, TaskBuilder, TaskGroup, VirtualClock,
-    call_soon, current_task, secs, sleep, spawn, task_group, yield_now,
+    call_soon, current_task, get_running_loop, secs, sleep, spawn, task_group, yield_now,
 };
 
 use super::soundness::{Ground, Stands};
@@ -79,6 +79,13 @@ fn a_generator_with_a_scope_can_be_dropped_anywhere() {
                 panic!("with a generator");
             }));
             assert!(caught.is_err());
+            assert_eq!(told.take(), ["child"]);
+            let in_a_handler = with_a_scope(&told, stubborn);
+            in_a_handler.next()?;
+            let in_a_handler = Cell::new(Some(in_a_handler));
+            get_running_loop()?.set_exception_handler(move |_| drop(in_a_handler.take()));
+            call_soon(|| -> stackio::Result { Err(value_error("for the handler")) });
+            yield_now()?;
             assert_eq!(told.take(), ["child"]);
             let by_another_task = with_a_scope(&told, false);
             by_another_task.next()?;

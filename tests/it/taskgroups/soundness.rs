@@ -4,13 +4,13 @@
 //! in destructors too: `.ci/asan` runs these tests under AddressSanitizer, which sees a look at
 //! what is gone.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind, panic_any};
 use std::rc::Rc;
 
 use stackio::{
-    AnyTask, ErrorKind, Future, Runner, ScopedTask, VirtualClock, all_tasks, current_task, secs,
-    sleep, spawn, task_group, yield_now,
+    AnyTask, ErrorKind, Future, Runner, VirtualClock, all_tasks, current_task, secs, sleep, spawn,
+    task_group, yield_now,
 };
 
 use super::{Dropped, run, value_error};
