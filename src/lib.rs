@@ -114,7 +114,7 @@ pub use locks::{
     SemaphoreGuard,
 };
 pub use loop_methods::{call_at, call_later, call_soon};
-pub use queues::{LifoQueue, PriorityQueue, Queue};
+pub use queues::{LifoQueue, PriorityQueue, Queue, QueueIter};
 pub use remote::LoopHandle;
 pub use reports::{CallbackOutput, ExceptionContext, ExceptionSource};
 pub use runners::{LoopBuilder, Runner, run};

@@ -16,6 +16,7 @@ mod how_it_reads;
 mod locks;
 mod loops;
 mod net;
+mod queues;
 mod stacks;
 mod streams;
 mod support;
