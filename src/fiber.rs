@@ -201,10 +201,12 @@ impl Fiber {
     ///
     /// A body that is unwinding itself is refused always: the panic count is the
     /// thread's, and whoever ran next would seem to be panicking. If the panic is
-    /// one of those outside, leaving the fiber changes nothing for them.
+    /// one of those outside, leaving the fiber changes nothing for them. Where waiting
+    /// is forbidden, a body that is to end is counted all the same: it is left for
+    /// whoever ends it, who is inside of the forbidden call.
     #[inline]
     pub(crate) fn refusal(&self, ending: bool) -> Option<Refusal> {
-        if FORBIDDEN.get() {
+        if FORBIDDEN.get() && !ending {
             return Some(Refusal::Forbidden);
         }
         let panicking = std::thread::panicking();

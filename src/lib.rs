@@ -129,7 +129,7 @@ pub use locks::{
     SemaphoreGuard,
 };
 pub use loop_methods::{call_at, call_later, call_soon};
-pub use queues::{LifoQueue, PriorityQueue, Queue};
+pub use queues::{LifoQueue, PriorityQueue, Queue, QueueIter};
 pub use remote::LoopHandle;
 pub use reports::{CallbackOutput, ExceptionContext, ExceptionHandler, ExceptionSource};
 pub use runners::{Runner, run};

@@ -145,9 +145,11 @@ impl TaskGroup {
             self.0.children.borrow_mut().insert(place, task.erase().0);
             let group = self.0.clone();
             task.add_done_callback(move |future| {
+                // One that is not there any more was ended on the spot, and counted then.
                 let child = group.children.borrow_mut().remove(&place);
-                drop(child);
-                group.child_ended(&AnyTask(future.erased()));
+                if child.is_some() {
+                    group.child_ended(&AnyTask(future.erased()));
+                }
             });
         }
         Ok(task)
@@ -263,7 +265,8 @@ impl Inner {
                 self.end_children();
                 continue;
             }
-            let Ok(scheduler) = Scheduler::running() else {
+            let here = Scheduler::running().ok().filter(|here| self.children_run_on(here));
+            let Some(scheduler) = here else {
                 self.end_children();
                 continue;
             };
@@ -280,6 +283,13 @@ impl Inner {
         cancelled
     }
 
+    /// Whether all children do. A generator may be left on another loop than the one
+    /// it was entered on, which will not run before this one has ended.
+    fn children_run_on(&self, scheduler: &Rc<Scheduler>) -> bool {
+        let children = self.children.borrow();
+        children.values().all(|child| Rc::ptr_eq(&child.core().scheduler, scheduler))
+    }
+
     /// Ends the children on the spot, or the process: none may live when this
     /// returns, or unwinds.
     fn end_children(&self) {
@@ -291,6 +301,7 @@ impl Inner {
         }
         let guard = AbortOnUnwind;
         let children = std::mem::take(&mut *self.children.borrow_mut());
+        self.aborting.set(true);
         for child in children.into_values() {
             if !child.core().is_done() {
                 self.killed.set(true);
@@ -300,6 +311,7 @@ impl Inner {
                     std::process::abort();
                 }
             }
+            self.child_ended(&AnyTask(child.clone()));
             drop_value(child);
         }
         std::mem::forget(guard);

@@ -4,6 +4,7 @@
 //! the sources, `examples` runs every lesson, and `support` holds what more than one module needs.
 
 mod children;
+mod compile_fail;
 mod conformance;
 mod context;
 mod crawler;
@@ -16,6 +17,7 @@ mod how_it_reads;
 mod locks;
 mod loops;
 mod net;
+mod queues;
 mod signals;
 mod stacks;
 mod streams;

@@ -1,4 +1,10 @@
 //! Task groups: none of the children outlives the block, however it ends.
+//!
+//! Below: `soundness` is about what children borrow, `in_generators` about scopes in the middle of
+//! which a generator ends.
+
+mod in_generators;
+mod soundness;
 
 use std::cell::{Cell, RefCell};
 use std::panic::{AssertUnwindSafe, catch_unwind};

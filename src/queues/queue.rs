@@ -1,12 +1,13 @@
-//! [`Queue`]: items from producers to consumers, within one loop.
+//! [`Queue`] and its kin: who waits for an item, or for room, and what is unfinished.
 
-use std::cell::{Cell, RefCell};
-use std::cmp::Ordering;
+use std::cell::Cell;
 use std::collections::VecDeque;
 use std::fmt;
 use std::ops::Deref;
 
+use super::items::{Items, Order};
 use crate::exceptions::{Error, ErrorKind, Result};
+use crate::reports::drop_value;
 use crate::waiters::Waiters;
 
 /// A queue, first in, first out (`asyncio.Queue`).
@@ -32,7 +33,7 @@ use crate::waiters::Waiters;
 /// # Ok::<(), stackio::Error>(())
 /// ```
 pub struct Queue<T> {
-    items: RefCell<Items<T>>,
+    items: Items<T>,
     maxsize: usize,
     getters: Waiters,
     putters: Waiters,
@@ -44,12 +45,12 @@ pub struct Queue<T> {
 impl<T> Queue<T> {
     /// A queue of at most `maxsize` items; 0 is no limit.
     pub fn new(maxsize: usize) -> Queue<T> {
-        Queue::of(Items::Fifo(VecDeque::new()), maxsize)
+        Queue::of(Order::Oldest, maxsize)
     }
 
-    fn of(items: Items<T>, maxsize: usize) -> Queue<T> {
+    fn of(order: Order<T>, maxsize: usize) -> Queue<T> {
         Queue {
-            items: RefCell::new(items),
+            items: Items::new(order),
             maxsize,
             getters: Waiters::of("an item of queue"),
             putters: Waiters::of("room in queue"),
@@ -61,7 +62,7 @@ impl<T> Queue<T> {
 
     /// How many items are in it.
     pub fn qsize(&self) -> usize {
-        self.items.borrow().len()
+        self.items.len()
     }
 
     /// The most it holds, 0 for no limit.
@@ -84,7 +85,7 @@ impl<T> Queue<T> {
     /// # Errors
     ///
     /// Kind `QueueShutDown` once the queue is shut down; kind `Cancelled`; kind
-    /// `Runtime` if it has to wait where nothing can.
+    /// `Runtime` if it has to wait where nothing can, or inside of an item's `Ord`.
     #[track_caller]
     pub fn put(&self, item: T) -> Result {
         while self.full() {
@@ -105,7 +106,7 @@ impl<T> Queue<T> {
     ///
     /// # Errors
     ///
-    /// Kind `QueueFull`, or `QueueShutDown`.
+    /// Kind `QueueFull`, or `QueueShutDown`; kind `Runtime` inside of an item's `Ord`.
     pub fn put_nowait(&self, item: T) -> Result {
         if self.is_shut_down.get() {
             return Err(Error::from(ErrorKind::QueueShutDown));
@@ -113,9 +114,12 @@ impl<T> Queue<T> {
         if self.full() {
             return Err(Error::from(ErrorKind::QueueFull));
         }
-        self.items.borrow_mut().push(item);
+        let turn = Turn(self);
+        self.items.push(item)?;
+        turn.taken();
         self.unfinished.set(self.unfinished.get() + 1);
         self.getters.wake_one();
+        self.drop_unwanted();
         Ok(())
     }
 
@@ -124,7 +128,8 @@ impl<T> Queue<T> {
     /// # Errors
     ///
     /// Kind `QueueShutDown` once the queue is shut down and empty; kind
-    /// `Cancelled`; kind `Runtime` if it has to wait where nothing can.
+    /// `Cancelled`; kind `Runtime` if it has to wait where nothing can, or inside of
+    /// an item's `Ord`.
     #[track_caller]
     pub fn get(&self) -> Result<T> {
         while self.empty() {
@@ -144,12 +149,16 @@ impl<T> Queue<T> {
     ///
     /// # Errors
     ///
-    /// Kind `QueueEmpty`, or `QueueShutDown` if it is shut down and empty.
+    /// Kind `QueueEmpty`, or `QueueShutDown` if it is shut down and empty; kind
+    /// `Runtime` inside of an item's `Ord`.
     pub fn get_nowait(&self) -> Result<T> {
-        let item = self.items.borrow_mut().pop();
+        let turn = Turn(self);
+        let item = self.items.pop()?;
+        turn.taken();
         match item {
             Some(item) => {
                 self.putters.wake_one();
+                self.drop_unwanted();
                 Ok(item)
             }
             None if self.is_shut_down.get() => Err(Error::from(ErrorKind::QueueShutDown)),
@@ -193,15 +202,50 @@ impl<T> Queue<T> {
     /// count as done.
     pub fn shutdown(&self, immediate: bool) {
         self.is_shut_down.set(true);
-        if immediate {
-            let dropped = self.items.borrow_mut().take_all();
-            self.unfinished.set(self.unfinished.get().saturating_sub(dropped.len()));
-            if self.unfinished.get() == 0 {
-                self.joiners.wake_all();
-            }
-        }
+        let dropped = immediate.then(|| self.clear());
         self.getters.wake_all();
         self.putters.wake_all();
+        drop(dropped);
+    }
+
+    /// Takes out what is in it, and counts it as done.
+    fn clear(&self) -> VecDeque<T> {
+        let items = self.items.take_all();
+        self.unfinished.set(self.unfinished.get().saturating_sub(items.len()));
+        if self.unfinished.get() == 0 {
+            self.joiners.wake_all();
+        }
+        items
+    }
+
+    /// Drops what a comparison has asked to be dropped, which was lent to it.
+    fn drop_unwanted(&self) {
+        if self.items.unwanted() {
+            drop_value(self.clear());
+        }
+    }
+}
+
+/// The turn of whoever puts an item in or takes one out. A comparison that panics
+/// gives it to the next one in line, who may have been passed over for this one.
+struct Turn<'a, T>(&'a Queue<T>);
+
+impl<T> Turn<'_, T> {
+    fn taken(self) {
+        std::mem::forget(self);
+    }
+}
+
+impl<T> Drop for Turn<'_, T> {
+    fn drop(&mut self) {
+        let queue = self.0;
+        if !queue.empty() {
+            queue.getters.wake_one();
+        }
+        if !queue.full() {
+            queue.putters.wake_one();
+        }
+        queue.drop_unwanted();
     }
 }
 
@@ -218,13 +262,18 @@ impl<T> fmt::Debug for Queue<T> {
 }
 
 /// A queue that gives its newest item first (`asyncio.LifoQueue`).
-#[derive(Debug)]
 pub struct LifoQueue<T>(Queue<T>);
 
 impl<T> LifoQueue<T> {
     /// A queue of at most `maxsize` items; 0 is no limit.
     pub fn new(maxsize: usize) -> LifoQueue<T> {
-        LifoQueue(Queue::of(Items::Lifo(Vec::new()), maxsize))
+        LifoQueue(Queue::of(Order::Newest, maxsize))
+    }
+}
+
+impl<T> fmt::Debug for LifoQueue<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("LifoQueue").field(&self.0).finish()
     }
 }
 
@@ -237,13 +286,22 @@ impl<T> Deref for LifoQueue<T> {
 }
 
 /// A queue that gives its least item first (`asyncio.PriorityQueue`).
-#[derive(Debug)]
+///
+/// Equal items come out in the order in which Python's `heapq` gives them, which is
+/// not that of their age. Comparisons cannot wait, nor change the queue. One that
+/// panics does so out of `put` or `get`, and the queue is as it was before.
 pub struct PriorityQueue<T>(Queue<T>);
 
 impl<T: Ord> PriorityQueue<T> {
     /// A queue of at most `maxsize` items; 0 is no limit.
     pub fn new(maxsize: usize) -> PriorityQueue<T> {
-        PriorityQueue(Queue::of(Items::Priority(Vec::new(), T::cmp), maxsize))
+        PriorityQueue(Queue::of(Order::Least(T::cmp), maxsize))
+    }
+}
+
+impl<T> fmt::Debug for PriorityQueue<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("PriorityQueue").field(&self.0).finish()
     }
 }
 
@@ -252,81 +310,5 @@ impl<T> Deref for PriorityQueue<T> {
 
     fn deref(&self) -> &Queue<T> {
         &self.0
-    }
-}
-
-/// The items, and the order in which they come out.
-enum Items<T> {
-    Fifo(VecDeque<T>),
-    Lifo(Vec<T>),
-    /// A binary heap, least first. The comparison is kept beside it, so that only
-    /// the queue that needs an order asks for one.
-    Priority(Vec<T>, fn(&T, &T) -> Ordering),
-}
-
-impl<T> Items<T> {
-    fn len(&self) -> usize {
-        match self {
-            Items::Fifo(items) => items.len(),
-            Items::Lifo(items) | Items::Priority(items, _) => items.len(),
-        }
-    }
-
-    fn push(&mut self, item: T) {
-        match self {
-            Items::Fifo(items) => items.push_back(item),
-            Items::Lifo(items) => items.push(item),
-            Items::Priority(heap, compare) => {
-                heap.push(item);
-                let mut child = heap.len() - 1;
-                while child > 0 {
-                    let parent = (child - 1) / 2;
-                    if compare(&heap[child], &heap[parent]) != Ordering::Less {
-                        break;
-                    }
-                    heap.swap(child, parent);
-                    child = parent;
-                }
-            }
-        }
-    }
-
-    fn pop(&mut self) -> Option<T> {
-        match self {
-            Items::Fifo(items) => items.pop_front(),
-            Items::Lifo(items) => items.pop(),
-            Items::Priority(heap, _) if heap.is_empty() => None,
-            Items::Priority(heap, compare) => {
-                let least = heap.swap_remove(0);
-                sift_down(heap, *compare);
-                Some(least)
-            }
-        }
-    }
-
-    fn take_all(&mut self) -> Vec<T> {
-        match self {
-            Items::Fifo(items) => std::mem::take(items).into(),
-            Items::Lifo(items) | Items::Priority(items, _) => std::mem::take(items),
-        }
-    }
-}
-
-/// Moves the first item of a heap down to where it belongs.
-fn sift_down<T>(heap: &mut [T], compare: fn(&T, &T) -> Ordering) {
-    let mut parent = 0;
-    loop {
-        let (left, right) = (2 * parent + 1, 2 * parent + 2);
-        let mut least = parent;
-        for child in [left, right] {
-            if child < heap.len() && compare(&heap[child], &heap[least]) == Ordering::Less {
-                least = child;
-            }
-        }
-        if least == parent {
-            return;
-        }
-        heap.swap(parent, least);
-        parent = least;
     }
 }
