@@ -3,8 +3,10 @@
 //! A closure stands for Python's coroutine object: nothing runs until somebody
 //! awaits it, in the current task or as a task of its own.
 
+use std::rc::Rc;
+
 use crate::base_events::EventLoop;
-use crate::exceptions::Result;
+use crate::exceptions::{Error, ErrorKind, Result};
 use crate::futures::Future;
 use crate::tasks::{Task, spawn};
 
@@ -138,11 +140,16 @@ impl EventLoop {
     /// # Errors
     ///
     /// Its error; kind `Deadlock` under a virtual clock if it can never be done;
-    /// kind `Runtime` if a loop is running on this thread already.
+    /// kind `Runtime` if a loop is running on this thread already; kind `Value` if the
+    /// future belongs to another loop.
     #[track_caller]
     pub fn run_until_complete<A: Awaitable>(&self, awaitable: A) -> Result<A::Output> {
         let _entered = self.enter()?;
         let future = awaitable.ensure_future();
+        if !Rc::ptr_eq(&future.core().scheduler, self.scheduler()) {
+            let text = format!("run_until_complete: {future:?} belongs to a different loop");
+            return Err(Error::text(ErrorKind::Value, text));
+        }
         self.iterate_until(&future.erased())?;
         A::obtain(&future)
     }

@@ -24,7 +24,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::clock::Clock;
+use crate::clock::{Clock, Instant};
 use crate::deadlocks::deadlock;
 use crate::events::{Scheduler, no_running_loop};
 use crate::exceptions::{Error, ErrorKind, Result};
@@ -41,6 +41,9 @@ const RELEASE_BATCH: usize = 64;
 
 /// How many milliseconds the selector may go unasked while work is ready.
 const SELECT_INTERVAL_MS: u64 = 8;
+
+/// Twice as long as the selector goes unasked: the clock that counts that is coarse.
+const NEAR: Duration = Duration::from_millis(2 * SELECT_INTERVAL_MS);
 
 /// What a loop is made with.
 pub(crate) struct Options {
@@ -67,8 +70,8 @@ pub(crate) struct Inner {
     unasked: Cell<(u32, u64)>,
     pub(crate) stopping: Cell<bool>,
     pub(crate) running: Cell<bool>,
-    /// An error that ends the run at once.
-    interrupt: RefCell<Option<Error>>,
+    /// Timers that are due by then may be due before the selector is asked again.
+    near: Cell<Instant>,
     /// What the loop waits for that is neither timer nor descriptor.
     outstanding: Rc<Cell<usize>>,
     services: RefCell<Vec<Rc<dyn Any>>>,
@@ -121,16 +124,16 @@ impl EventLoop {
         scheduler.eager.set(options.eager);
         scheduler.reports().set_debug(options.debug);
         let driver = Rc::new(Driver::new(scheduler.clone())?);
-        let remote = Remote::new(driver.waker());
+        let remote = Remote::new(driver.waker(), &scheduler);
         Ok(EventLoop(Rc::new(Inner {
             scheduler,
             driver,
-            remote: Arc::new(remote),
+            remote,
             select_budget: options.select_budget.max(1),
             unasked: Cell::new((0, 0)),
             stopping: Cell::new(false),
             running: Cell::new(false),
-            interrupt: RefCell::new(None),
+            near: Cell::new(Instant::default()),
             outstanding: Rc::new(Cell::new(0)),
             services: RefCell::new(Vec::new()),
             watchdog: RefCell::new(None),
@@ -201,7 +204,7 @@ impl EventLoop {
         let _iterating = Iterating::begin(self.scheduler());
         loop {
             self.run_once()?;
-            if let Some(interrupt) = self.0.interrupt.take() {
+            if let Some(interrupt) = self.scheduler().reports().take_interrupt() {
                 return Err(interrupt);
             }
             if self.0.stopping.replace(false) {
@@ -214,10 +217,18 @@ impl EventLoop {
     pub(crate) fn iterate_until(&self, future: &Rc<dyn AnyFuture>) -> Result {
         let stop = self.clone();
         let id = CallbackId::new();
-        let callback = Function::new(move |_: &Rc<dyn AnyFuture>| stop.stop());
+        let callback = Function::new(move |future: &Rc<dyn AnyFuture>| {
+            // An interrupt has ended the run already, and the next one is not to stop.
+            if !future.core().failed_by_interrupt() {
+                stop.stop();
+            }
+        });
         future.core().add_callback(|| future.clone(), id, callback);
         let ended = self.iterate();
         future.core().remove_callback(id);
+        if ended.is_err() && future.core().failed_by_interrupt() {
+            future.core().mark_retrieved();
+        }
         ended?;
         if future.core().is_done() {
             return Ok(());
@@ -230,19 +241,21 @@ impl EventLoop {
         self.0.stopping.set(true);
     }
 
-    /// Has the run end with an error, at the end of the iteration.
-    pub(crate) fn interrupt(&self, error: Error) {
-        *self.0.interrupt.borrow_mut() = Some(error);
-    }
-
     fn run_once(&self) -> Result {
         let inner = &*self.0;
         let scheduler = &*inner.scheduler;
         let ready = scheduler.ready_len();
         if ready == 0 || self.must_ask(ready) {
             self.ask(ready)?;
-        } else if matches!(scheduler.clock(), Clock::Virtual(_)) {
-            scheduler.push_due_timers(scheduler.now());
+        } else {
+            inner.remote.drain(&inner.scheduler);
+            let near = match scheduler.clock() {
+                Clock::Virtual(clock) => clock.now(),
+                Clock::Monotonic(_) => inner.near.get(),
+            };
+            if scheduler.earliest_timer().is_some_and(|first| first <= near) {
+                scheduler.push_due_timers(scheduler.now());
+            }
         }
         let left = Cell::new(scheduler.ready_len());
         let watchdog = scheduler.reports().is_debug().then(|| inner.watchdog());
@@ -262,7 +275,7 @@ impl EventLoop {
         let (handles, asked_at) = self.0.unasked.get();
         let handles = handles.saturating_add(u32::try_from(ready).unwrap_or(u32::MAX));
         self.0.unasked.set((handles, asked_at));
-        handles > self.0.select_budget || coarse_millis() > asked_at + SELECT_INTERVAL_MS
+        handles >= self.0.select_budget || coarse_millis() > asked_at + SELECT_INTERVAL_MS
     }
 
     /// Asks the selector, and moves what became ready into the queue.
@@ -272,7 +285,9 @@ impl EventLoop {
         let timeout = if idle { self.idle_timeout()? } else { Some(Duration::ZERO) };
         inner.driver.select(timeout)?;
         inner.remote.drain(&inner.scheduler);
-        inner.scheduler.push_due_timers(inner.scheduler.now());
+        let now = inner.scheduler.now();
+        inner.scheduler.push_due_timers(now);
+        inner.near.set(now + NEAR);
         inner.unasked.set((0, coarse_millis()));
         Ok(())
     }
@@ -311,7 +326,7 @@ impl EventLoop {
 /// what comes out of here is one in a destructor.
 #[inline]
 fn run_ready(scheduler: &Scheduler, left: &Cell<usize>, watchdog: Option<&Watchdog>) {
-    while left.get() > 0 {
+    while left.get() > 0 && !scheduler.reports().is_interrupted() {
         left.set(left.get() - 1);
         match (scheduler.pop_ready(), watchdog) {
             (Some(runnable), None) => runnable.run(),

@@ -14,7 +14,7 @@ use crate::clock::{Clock, Instant};
 use crate::exceptions::{Error, ErrorKind, Result};
 use crate::fiber::without_suspending;
 use crate::instruments::{FlowEvent, FutureId, Instrument};
-use crate::reports::{ExceptionContext, ExceptionSource, Reports};
+use crate::reports::{ExceptionContext, ExceptionSource, Reports, drop_value};
 use crate::timers::{Cancellable, Timers};
 
 /// Something that can be run once it is its turn.
@@ -189,7 +189,9 @@ impl Scheduler {
         self.closed.set(true);
         let timers = self.timers.borrow_mut().drain();
         let ready = std::mem::take(&mut *self.ready.borrow_mut());
-        drop((timers, ready));
+        // Each by itself, for what they captured may panic.
+        timers.into_iter().for_each(drop_value);
+        ready.into_iter().for_each(drop_value);
     }
 
     // -- watchers ------------------------------------------------------------------

@@ -204,6 +204,11 @@ impl Error {
         self.0.kind == ErrorKind::Cancelled
     }
 
+    /// Whether it ends the run of the loop in which a task or callback gives it.
+    pub(crate) fn is_interrupt(&self) -> bool {
+        self.0.kind == ErrorKind::KeyboardInterrupt
+    }
+
     /// Whether a deadline passed: kind [`Timeout`](ErrorKind::Timeout), or an I/O
     /// error of kind [`TimedOut`](io::ErrorKind::TimedOut).
     pub fn is_timeout(&self) -> bool {

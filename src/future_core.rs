@@ -159,7 +159,7 @@ impl FutureCore {
     pub(crate) fn take_error(&self) -> Option<Error> {
         match self.state.get() {
             State::Finished => None,
-            State::Pending => Some(Error::text(ErrorKind::InvalidState, "Result is not ready.")),
+            State::Pending => Some(Error::text(ErrorKind::InvalidState, "Result is not set.")),
             State::Failed => {
                 self.unretrieved.set(false);
                 self.error.borrow().clone()
@@ -180,7 +180,8 @@ impl FutureCore {
         match self.state.get() {
             State::Finished => Ok(None),
             State::Failed => Ok(self.take_error()),
-            _ => Err(self.take_error().unwrap_or_else(Error::cancelled)),
+            State::Pending => Err(Error::text(ErrorKind::InvalidState, "Exception is not set.")),
+            State::Cancelled => Err(self.take_error().unwrap_or_else(Error::cancelled)),
         }
     }
 
@@ -190,6 +191,16 @@ impl FutureCore {
             return None;
         }
         self.error.borrow().as_ref().and_then(|error| error.message().map(str::to_owned))
+    }
+
+    /// Whether its exception has ended a run of the loop.
+    pub(crate) fn failed_by_interrupt(&self) -> bool {
+        self.error.borrow().as_ref().is_some_and(Error::is_interrupt)
+    }
+
+    #[inline]
+    pub(crate) fn is_unretrieved(&self) -> bool {
+        self.unretrieved.get()
     }
 
     pub(crate) fn mark_retrieved(&self) {

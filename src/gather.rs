@@ -7,7 +7,7 @@ use std::rc::Rc;
 
 use crate::awaitable::Awaitable;
 use crate::events::Scheduler;
-use crate::exceptions::{Error, Result};
+use crate::exceptions::{Error, ErrorKind, Result};
 use crate::fiber::nested;
 use crate::future_core::{AnyFuture, CallbackId, Function, FutureCore, Promise, Slot};
 use crate::futures::Future;
@@ -195,6 +195,8 @@ struct Gathering<R> {
     /// Different children that have not been counted as finished.
     unfinished: Cell<usize>,
     cancel_requested: Cell<bool>,
+    /// Set while the children are being cancelled.
+    cancelling: Cell<bool>,
     return_exceptions: bool,
     assemble: Cell<Option<Assemble<R>>>,
 }
@@ -208,10 +210,15 @@ impl<R: 'static> AnyFuture for Gathering<R> {
         if self.core.is_done() {
             return false;
         }
+        if self.cancelling.replace(true) {
+            // One of the children waits for this: it has come round.
+            return false;
+        }
         let mut accepted = false;
         for child in &self.children {
             accepted |= nested(|| child.clone().cancel_any(message));
         }
+        self.cancelling.set(false);
         if accepted {
             self.cancel_requested.set(true);
         }
@@ -296,10 +303,16 @@ impl Children {
             children: self.all,
             unfinished: Cell::new(self.seen.len()),
             cancel_requested: Cell::new(false),
+            cancelling: Cell::new(false),
             return_exceptions,
             assemble: Cell::new(Some(assemble)),
         });
-        if self.seen.is_empty() {
+        let home = &gathering.core.scheduler;
+        let here = |child: &Rc<dyn AnyFuture>| Rc::ptr_eq(&child.core().scheduler, home);
+        if !gathering.children.iter().all(here) {
+            let text = "gather: the futures belong to different loops";
+            gathering.fail(Error::text(ErrorKind::Value, text));
+        } else if self.seen.is_empty() {
             gathering.complete();
         }
         // The cell is new, so this sets it.

@@ -4,7 +4,7 @@ use std::fmt;
 use std::rc::Rc;
 use std::time::Duration;
 
-use crate::base_events::EventLoop;
+use crate::base_events::{EventLoop, get_running_loop};
 use crate::clock::Instant;
 use crate::events::Scheduler;
 use crate::exceptions::Result;
@@ -49,6 +49,8 @@ impl EventLoop {
         callback: impl FnOnce() -> R + 'static,
     ) -> Handle {
         self.check_open("call_soon");
+        // What another thread has asked for before this comes before this.
+        self.0.remote.drain(self.scheduler());
         self.scheduler().call_soon(callback)
     }
 
@@ -206,7 +208,10 @@ impl fmt::Debug for EventLoop {
 /// If no loop is running on this thread; so do the other two.
 #[track_caller]
 pub fn call_soon<R: CallbackOutput + 'static>(callback: impl FnOnce() -> R + 'static) -> Handle {
-    running("call_soon").call_soon(callback)
+    match get_running_loop() {
+        Ok(event_loop) => event_loop.call_soon(callback),
+        Err(error) => panic!("call_soon: {error}"),
+    }
 }
 
 /// [`EventLoop::call_later`] of the loop that is running.

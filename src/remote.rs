@@ -1,17 +1,20 @@
 //! How other threads reach a loop: a queue, and a way to wake the selector.
 //!
 //! The queue is filled first and the selector woken then, and the loop looks into
-//! the queue after every select: no call can fall in between.
+//! the queue in each iteration: no call can fall in between. A call from the loop's
+//! own thread needs neither and takes its place among what is ready.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::fmt;
-use std::rc::Rc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::mem::ManuallyDrop;
+use std::rc::{Rc, Weak};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, ThreadId};
 
 use mio::Waker;
 
+use crate::context::Variables;
 use crate::events::Scheduler;
 use crate::exceptions::{Error, ErrorKind, Result};
 use crate::reports::drop_value;
@@ -22,6 +25,8 @@ type RemoteCall = Box<dyn FnOnce() + Send>;
 pub(crate) struct Remote {
     /// None once the loop is closed.
     calls: Mutex<Option<Vec<RemoteCall>>>,
+    /// Whether there may be any: looking is cheap.
+    some: AtomicBool,
     waker: Arc<Waker>,
     /// The thread that it was made on, which it cannot leave.
     thread: ThreadId,
@@ -32,16 +37,36 @@ pub(crate) struct Remote {
 thread_local! {
     /// The loop that waits for what this thread does.
     static SERVED: RefCell<Option<Arc<Remote>>> = const { RefCell::new(None) };
+    /// The schedulers of this thread's loops, by the address of what others have of
+    /// them. Without a destructor, so that a loop may be used in those of others.
+    static HERE: ManuallyDrop<RefCell<Vec<(usize, Weak<Scheduler>)>>> =
+        const { ManuallyDrop::new(RefCell::new(Vec::new())) };
 }
 
 impl Remote {
-    pub(crate) fn new(waker: Arc<Waker>) -> Remote {
-        Remote {
+    pub(crate) fn new(waker: Arc<Waker>, scheduler: &Rc<Scheduler>) -> Arc<Remote> {
+        let remote = Arc::new(Remote {
             calls: Mutex::new(Some(Vec::new())),
+            some: AtomicBool::new(false),
             waker,
             thread: thread::current().id(),
             held: AtomicUsize::new(0),
-        }
+        });
+        let here = (remote.address(), Rc::downgrade(scheduler));
+        HERE.with(|loops| loops.borrow_mut().push(here));
+        remote
+    }
+
+    fn address(&self) -> usize {
+        std::ptr::from_ref(self).addr()
+    }
+
+    /// Its scheduler, on the thread that it belongs to.
+    fn scheduler(&self) -> Option<Rc<Scheduler>> {
+        HERE.with(|loops| {
+            let loops = loops.borrow();
+            loops.iter().find(|(address, _)| *address == self.address())?.1.upgrade()
+        })
     }
 
     fn lock(&self) -> MutexGuard<'_, Option<Vec<RemoteCall>>> {
@@ -57,17 +82,32 @@ impl Remote {
         self.held.load(Ordering::SeqCst)
     }
 
+    /// Schedules what other threads have asked for.
+    #[inline]
     pub(crate) fn drain(&self, scheduler: &Rc<Scheduler>) {
-        let calls = match &mut *self.lock() {
-            Some(calls) if !calls.is_empty() => std::mem::take(calls),
-            _ => return,
-        };
-        for call in calls {
-            scheduler.call_soon(call);
+        if self.some.load(Ordering::Acquire) {
+            self.drain_some(scheduler);
         }
     }
 
+    #[cold]
+    fn drain_some(&self, scheduler: &Rc<Scheduler>) {
+        let calls = {
+            let mut calls = self.lock();
+            self.some.store(false, Ordering::Release);
+            calls.as_mut().map(std::mem::take).unwrap_or_default()
+        };
+        // They come from elsewhere: nobody's variables are theirs.
+        let nobodys = Cell::new(Variables::default());
+        Variables::swap(&nobodys);
+        for call in calls {
+            scheduler.call_soon(call);
+        }
+        Variables::swap(&nobodys);
+    }
+
     pub(crate) fn close(&self) {
+        HERE.with(|loops| loops.borrow_mut().retain(|here| here.0 != self.address()));
         let calls = self.lock().take();
         for call in calls.into_iter().flatten() {
             drop_value(call);
@@ -99,11 +139,20 @@ impl LoopHandle {
     /// # Errors
     ///
     /// Kind `Runtime` if the loop is closed.
+    #[track_caller]
     pub fn call_soon_threadsafe(&self, callback: impl FnOnce() + Send + 'static) -> Result {
+        if self.is_of_this_thread()
+            && let Some(scheduler) = self.0.scheduler()
+        {
+            self.0.drain(&scheduler);
+            scheduler.call_soon(callback);
+            return Ok(());
+        }
         let call: RemoteCall = Box::new(callback);
         let refused = match &mut *self.0.lock() {
             Some(calls) => {
                 calls.push(call);
+                self.0.some.store(true, Ordering::Release);
                 None
             }
             None => Some(call),

@@ -100,11 +100,17 @@ impl ExceptionContext {
 /// What is told of errors that nobody waits for.
 pub type ExceptionHandler = Rc<dyn Fn(&ExceptionContext)>;
 
+/// How often a handler is called within itself before it is passed over.
+const DEEPEST_REPORT: u32 = 16;
+
 /// A loop's exception handler, and what it is told of.
 pub(crate) struct Reports {
     handler: RefCell<Option<ExceptionHandler>>,
-    /// Whether the handler is running: what it causes goes to the default one.
-    reporting: Cell<bool>,
+    /// How many reports the handler is dealing with: what it causes is one more.
+    reporting: Cell<u32>,
+    /// Whether there is an error that is to end the run.
+    interrupted: Cell<bool>,
+    interrupt: Cell<Option<Error>>,
     debug: Cell<bool>,
     /// How long a step may take before it is reported, in debug mode.
     pub(crate) slow_step: Cell<Duration>,
@@ -116,7 +122,9 @@ impl Default for Reports {
     fn default() -> Reports {
         Reports {
             handler: RefCell::new(None),
-            reporting: Cell::new(false),
+            reporting: Cell::new(0),
+            interrupted: Cell::new(false),
+            interrupt: Cell::new(None),
             debug: Cell::new(false),
             slow_step: Cell::new(SLOW_STEP),
             slow_lock: Cell::new(SLOW_LOCK),
@@ -129,6 +137,22 @@ impl Reports {
     #[inline]
     pub(crate) fn is_debug(&self) -> bool {
         self.debug.get()
+    }
+
+    /// Has the loop's run end with an error, before anything else is run.
+    pub(crate) fn interrupt(&self, error: Error) {
+        self.interrupt.set(Some(error));
+        self.interrupted.set(true);
+    }
+
+    #[inline]
+    pub(crate) fn is_interrupted(&self) -> bool {
+        self.interrupted.get()
+    }
+
+    pub(crate) fn take_interrupt(&self) -> Option<Error> {
+        self.interrupted.set(false);
+        self.interrupt.take()
     }
 
     pub(crate) fn set_debug(&self, debug: bool) {
@@ -147,12 +171,12 @@ impl Reports {
     /// Reports an error. A handler that panics is reported in its turn, by the
     /// default handler.
     pub(crate) fn report(&self, context: &ExceptionContext) {
-        let Some(handler) = self.handler().filter(|_| !self.reporting.get()) else {
+        let Some(handler) = self.handler().filter(|_| self.reporting.get() < DEEPEST_REPORT) else {
             return default_exception_handler(context);
         };
-        self.reporting.set(true);
+        self.reporting.set(self.reporting.get() + 1);
         let handled = catch_unwind(AssertUnwindSafe(|| without_suspending(|| handler(context))));
-        self.reporting.set(false);
+        self.reporting.set(self.reporting.get() - 1);
         if let Err(panic) = handled {
             default_exception_handler(context);
             let context =
@@ -199,9 +223,13 @@ pub(crate) fn drop_value<V>(value: V) {
     }
 }
 
-/// Runs a callback; its error or panic goes to the exception handler.
+/// Runs a callback; its error or panic goes to the exception handler. An interrupt
+/// ends the run instead, as in asyncio.
 pub(crate) fn run_callback<R: CallbackOutput>(reports: &Reports, f: impl FnOnce() -> R) {
     let Err(error) = catch_panic("a callback", || f().into_result()) else { return };
+    if error.is_interrupt() {
+        return reports.interrupt(error);
+    }
     let context = ExceptionContext::new(ExceptionSource::Callback, "Exception in callback");
     reports.report(&context.with_exception(error));
 }

@@ -207,7 +207,10 @@ impl Interrupts {
             for _ in 0..times {
                 counted.set(counted.get() + 1);
                 if counted.get() > 1 || !main.cancel() {
-                    interrupted.interrupt(Error::from(ErrorKind::KeyboardInterrupt));
+                    interrupted
+                        .scheduler()
+                        .reports()
+                        .interrupt(Error::from(ErrorKind::KeyboardInterrupt));
                 }
             }
         })?;

@@ -193,7 +193,12 @@ fn end(task: Rc<dyn TaskObject>) {
         Err(error) if error.is_cancelled() => {
             task.core().cancel_for_first_reader(task.clone(), error);
         }
-        Err(error) => task.core().fail(task.clone(), error),
+        Err(error) => {
+            if error.is_interrupt() {
+                task.core().scheduler.reports().interrupt(error.clone());
+            }
+            task.core().fail(task.clone(), error);
+        }
     }
 }
 

@@ -5,10 +5,11 @@
 //! how the future knows, so that a report says `Lock #7` and who has it, and not
 //! only `future #12`.
 
-use std::cell::Cell;
+use std::cell::{Cell, OnceCell};
 use std::rc::{Rc, Weak};
 
-use crate::events::next_id;
+use crate::events::{Scheduler, next_id};
+use crate::exceptions::{Error, ErrorKind, Result};
 use crate::future_core::AnyFuture;
 use crate::instruments::FutureId;
 
@@ -64,26 +65,53 @@ impl Subject for (&'static str, Rc<[Rc<dyn AnyFuture>]>) {
     }
 }
 
-/// A lock, a queue or the like: it gets a number when somebody has to wait for it.
+/// A lock, a queue or the like, once somebody has had to wait for it.
 pub(crate) struct Primitive {
-    kind: &'static str,
     number: FutureId,
+    /// The loop of the first who had to wait, which is everybody's.
+    home: Weak<Scheduler>,
     /// The task that has it.
     pub(crate) holder: Cell<Option<FutureId>>,
 }
 
-impl Primitive {
-    pub(crate) fn new(kind: &'static str) -> Rc<Primitive> {
-        Rc::new(Primitive { kind, number: next_id(), holder: Cell::new(None) })
+/// The primitive that something is, made when the first has to wait.
+#[derive(Default)]
+pub(crate) struct Lazy(OnceCell<Rc<Primitive>>);
+
+impl Lazy {
+    /// For somebody on that loop who has to wait.
+    ///
+    /// # Errors
+    ///
+    /// Kind `Runtime` in another loop than those before.
+    pub(crate) fn enter(&self, scheduler: &Rc<Scheduler>) -> Result<&Rc<Primitive>> {
+        let home = Rc::downgrade(scheduler);
+        let primitive = self.0.get_or_init(|| {
+            let (number, home) = (next_id(), home.clone());
+            Rc::new(Primitive { number, home, holder: Cell::new(None) })
+        });
+        if !primitive.home.ptr_eq(&home) {
+            let text = "it is bound to a different event loop, in which a task had to wait for it";
+            return Err(Error::text(ErrorKind::Runtime, text));
+        }
+        Ok(primitive)
+    }
+
+    /// Notes which task has it, for those who wait.
+    pub(crate) fn set_holder(&self, holder: Option<FutureId>) {
+        if let Some(primitive) = self.0.get() {
+            primitive.holder.set(holder);
+        }
     }
 }
 
-impl Subject for Rc<Primitive> {
+/// Something about it that is waited for: `an item of queue`.
+impl Subject for (&'static str, Rc<Primitive>) {
     fn title(&self) -> Option<String> {
-        Some(format!("{} {}", self.kind, self.number))
+        Some(format!("{} {}", self.0, self.1.number))
     }
 
     fn holder(&self) -> Option<FutureId> {
-        self.holder.get()
+        self.1.holder.get()
     }
 }

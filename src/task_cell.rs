@@ -8,6 +8,7 @@ use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 
+use crate::context::Variables;
 use crate::coroutines::{Coroutine, Current};
 use crate::events::{Runnable, Standing};
 use crate::exceptions::{Error, Result};
@@ -35,7 +36,12 @@ impl<T, F> TaskCell<T, F> {
 
 impl<T, F> Drop for TaskCell<T, F> {
     fn drop(&mut self) {
-        self.core.report_unretrieved(Some(self.task.title()));
+        if self.core.is_unretrieved() {
+            // The exception handler runs in the task's context.
+            Variables::swap(&self.task.context);
+            self.core.report_unretrieved(Some(self.task.title()));
+            Variables::swap(&self.task.context);
+        }
     }
 }
 

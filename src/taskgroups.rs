@@ -172,7 +172,7 @@ impl TaskGroup {
         group.exiting.set(true);
         let mut cancelled = None;
         if let Err(error) = &ended {
-            if is_interrupt(error) {
+            if error.is_interrupt() {
                 group.interrupt.borrow_mut().get_or_insert(error.clone());
             }
             cancelled = Some(error.clone()).filter(Error::is_cancelled);
@@ -334,7 +334,7 @@ impl Inner {
 
     fn child_failed(&self, child: &AnyTask, error: Error) {
         self.errors.borrow_mut().push(error.clone());
-        if is_interrupt(&error) {
+        if error.is_interrupt() {
             self.interrupt.borrow_mut().get_or_insert(error.clone());
         }
         let Some(parent) = self.parent() else { return };
@@ -362,11 +362,6 @@ impl Drop for NoChildLeft<'_> {
     fn drop(&mut self) {
         self.0.end_children();
     }
-}
-
-/// Whether it is not to be grouped, but to pass through everything.
-fn is_interrupt(error: &Error) -> bool {
-    error.kind() == ErrorKind::KeyboardInterrupt
 }
 
 impl fmt::Debug for TaskGroup {

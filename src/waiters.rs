@@ -1,13 +1,12 @@
 //! A line of waiters: whoever waits for a lock, an item, an event.
 
-use std::cell::{Cell, OnceCell, RefCell};
+use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
-use std::rc::Rc;
 
 use crate::events::Scheduler;
 use crate::exceptions::Result;
 use crate::futures::Future;
-use crate::subjects::Primitive;
+use crate::subjects::Subject;
 
 /// Below so many waiters that gave up nobody bothers to sweep.
 const FEW: usize = 32;
@@ -16,27 +15,18 @@ const FEW: usize = 32;
 ///
 /// One that was cancelled stays in line until its turn, or until most of the line
 /// is such: leaving costs the same however long the line is.
+#[derive(Default)]
 pub(crate) struct Waiters {
     line: RefCell<VecDeque<Future<()>>>,
     gone: Cell<usize>,
-    kind: &'static str,
-    /// What they wait for, made when the first has to.
-    primitive: OnceCell<Rc<Primitive>>,
 }
 
 impl Waiters {
-    /// Nobody yet, for something of that kind.
-    pub(crate) fn of(kind: &'static str) -> Waiters {
-        Waiters { line: RefCell::default(), gone: Cell::new(0), kind, primitive: OnceCell::new() }
-    }
-
-    /// Waits in line. `after` is called if the waiting ends by an error, with
-    /// whether the waiter had been woken before that.
+    /// Waits in line for the subject. `after` is called if the waiting ends by an
+    /// error, with whether the waiter had been woken before that.
     #[track_caller]
-    pub(crate) fn wait(&self, after: impl FnOnce(bool)) -> Result {
-        let scheduler = Scheduler::running()?;
-        let primitive = self.primitive.get_or_init(|| Primitive::new(self.kind));
-        let waiter = Future::about(primitive.clone(), scheduler);
+    pub(crate) fn wait(&self, subject: impl Subject, after: impl FnOnce(bool)) -> Result {
+        let waiter = Future::about(subject, Scheduler::running()?);
         self.line.borrow_mut().push_back(waiter.clone());
         let waited = waiter.settle();
         if waited.is_err() {

@@ -14,15 +14,14 @@
 //! Being done is for ever, so the search for the first who still waits goes on
 //! where the last one ended, and looks at everyone once.
 
-use std::cell::{Cell, OnceCell, RefCell};
+use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
-use std::rc::{Rc, Weak};
 
 use crate::events::Scheduler;
-use crate::exceptions::{Error, ErrorKind, Result};
+use crate::exceptions::Result;
 use crate::futures::Future;
 use crate::instruments::FutureId;
-use crate::subjects::Primitive;
+use crate::subjects::Lazy;
 
 /// Below so many empty places nobody bothers to sweep.
 const FEW: usize = 32;
@@ -39,11 +38,8 @@ pub(crate) struct Line {
     done_before: Cell<FutureId>,
     /// Whoever is in front of this one has been cancelled.
     cancelled_before: Cell<FutureId>,
-    /// The loop of the first who had to wait, which is everybody's.
-    home: RefCell<Weak<Scheduler>>,
     kind: &'static str,
-    /// What it is to others, made when the first has to wait.
-    primitive: OnceCell<Rc<Primitive>>,
+    pub(crate) primitive: Lazy,
 }
 
 impl Line {
@@ -54,20 +50,9 @@ impl Line {
             empty: Cell::new(0),
             done_before: Cell::new(FutureId(0)),
             cancelled_before: Cell::new(FutureId(0)),
-            home: RefCell::default(),
             kind,
-            primitive: OnceCell::new(),
+            primitive: Lazy::default(),
         }
-    }
-
-    /// The same, if anybody had to wait yet.
-    pub(crate) fn known_primitive(&self) -> Option<&Rc<Primitive>> {
-        self.primitive.get()
-    }
-
-    /// What those who wait are told to wait for.
-    pub(crate) fn primitive(&self) -> &Rc<Primitive> {
-        self.primitive.get_or_init(|| Primitive::new(self.kind))
     }
 
     /// Goes to the end of the line.
@@ -78,22 +63,10 @@ impl Line {
     #[track_caller]
     pub(crate) fn enter(&self) -> Result<Waiter<'_>> {
         let scheduler = Scheduler::running()?;
-        self.check_home(&scheduler)?;
-        let future = Future::about(self.primitive().clone(), scheduler);
+        let subject = (self.kind, self.primitive.enter(&scheduler)?.clone());
+        let future = Future::about(subject, scheduler);
         self.places.borrow_mut().push_back(Place(future.id(), Some(future.clone())));
         Ok(Waiter { line: self, future })
-    }
-
-    fn check_home(&self, scheduler: &Rc<Scheduler>) -> Result {
-        let here = Rc::downgrade(scheduler);
-        let mut home = self.home.borrow_mut();
-        if home.ptr_eq(&Weak::new()) {
-            *home = here;
-        } else if !home.ptr_eq(&here) {
-            let text = "it is bound to a different event loop, in which a task had to wait for it";
-            return Err(Error::text(ErrorKind::Runtime, text));
-        }
-        Ok(())
     }
 
     fn leave(&self, id: FutureId) {

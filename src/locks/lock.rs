@@ -93,7 +93,7 @@ impl Lock {
         if self.locked.get() || self.line.has_claims() {
             self.warn_if_held_long("has been held");
             let waiter = self.line.enter()?;
-            self.line.primitive().holder.set(self.holder.borrow().as_ref().map(|h| h.id));
+            self.line.primitive.set_holder(self.holder.borrow().as_ref().map(|holder| holder.id));
             let waited = waiter.wait();
             drop(waiter);
             if let Err(error) = waited {
@@ -110,9 +110,7 @@ impl Lock {
     }
 
     fn set_holder(&self, holder: Option<Holder>) {
-        if let Some(primitive) = self.line.known_primitive() {
-            primitive.holder.set(holder.as_ref().map(|holder| holder.id));
-        }
+        self.line.primitive.set_holder(holder.as_ref().map(|holder| holder.id));
         *self.holder.borrow_mut() = holder;
     }
 

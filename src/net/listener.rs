@@ -96,7 +96,7 @@ impl TcpListener {
         TcpListener(Rc::new(Listening {
             io: Watched::new(listener),
             accepting: Cell::new(false),
-            line: Waiters::of("a turn at listener"),
+            line: Waiters::default(),
         }))
     }
 
@@ -166,7 +166,7 @@ impl Turn<'_> {
     #[track_caller]
     fn take(listening: &Listening) -> io::Result<Turn<'_>> {
         if listening.accepting.replace(true) {
-            listening.line.wait(|woken| {
+            listening.line.wait("a turn at accepting", |woken| {
                 // The turn had been passed here already: on to the next.
                 if woken {
                     drop(Turn(listening));

@@ -4,10 +4,13 @@ use std::cell::Cell;
 use std::collections::VecDeque;
 use std::fmt;
 use std::ops::Deref;
+use std::rc::Rc;
 
 use super::items::{Items, Order};
+use crate::events::Scheduler;
 use crate::exceptions::{Error, ErrorKind, Result};
 use crate::reports::drop_value;
+use crate::subjects::{Lazy, Primitive};
 use crate::waiters::Waiters;
 
 /// A queue, first in, first out (`asyncio.Queue`).
@@ -38,6 +41,7 @@ pub struct Queue<T> {
     getters: Waiters,
     putters: Waiters,
     joiners: Waiters,
+    primitive: Lazy,
     unfinished: Cell<usize>,
     is_shut_down: Cell<bool>,
 }
@@ -52,9 +56,10 @@ impl<T> Queue<T> {
         Queue {
             items: Items::new(order),
             maxsize,
-            getters: Waiters::of("an item of queue"),
-            putters: Waiters::of("room in queue"),
-            joiners: Waiters::of("the work on queue"),
+            getters: Waiters::default(),
+            putters: Waiters::default(),
+            joiners: Waiters::default(),
+            primitive: Lazy::default(),
             unfinished: Cell::new(0),
             is_shut_down: Cell::new(false),
         }
@@ -80,19 +85,25 @@ impl<T> Queue<T> {
         self.maxsize > 0 && self.qsize() >= self.maxsize
     }
 
+    /// What somebody waits for.
+    fn something(&self, what: &'static str) -> Result<(&'static str, Rc<Primitive>)> {
+        Ok((what, self.primitive.enter(&Scheduler::running()?)?.clone()))
+    }
+
     /// Puts an item in; waits while the queue is full.
     ///
     /// # Errors
     ///
     /// Kind `QueueShutDown` once the queue is shut down; kind `Cancelled`; kind
-    /// `Runtime` if it has to wait where nothing can, or inside of an item's `Ord`.
+    /// `Runtime` if it has to wait where nothing can or in
+    /// another loop than those before, or inside of an item's `Ord`.
     #[track_caller]
     pub fn put(&self, item: T) -> Result {
         while self.full() {
             if self.is_shut_down.get() {
                 return Err(Error::from(ErrorKind::QueueShutDown));
             }
-            self.putters.wait(|woken| {
+            self.putters.wait(self.something("room in queue")?, |woken| {
                 // Woken by a `get`, but not there to use it: the next one's turn.
                 if woken && !self.full() {
                     self.putters.wake_one();
@@ -128,7 +139,8 @@ impl<T> Queue<T> {
     /// # Errors
     ///
     /// Kind `QueueShutDown` once the queue is shut down and empty; kind
-    /// `Cancelled`; kind `Runtime` if it has to wait where nothing can, or inside of
+    /// `Cancelled`; kind `Runtime` if it has to wait where nothing can or in
+    /// another loop than those before, or inside of
     /// an item's `Ord`.
     #[track_caller]
     pub fn get(&self) -> Result<T> {
@@ -136,7 +148,7 @@ impl<T> Queue<T> {
             if self.is_shut_down.get() {
                 return Err(Error::from(ErrorKind::QueueShutDown));
             }
-            self.getters.wait(|woken| {
+            self.getters.wait(self.something("an item of queue")?, |woken| {
                 if woken && !self.empty() {
                     self.getters.wake_one();
                 }
@@ -188,11 +200,12 @@ impl<T> Queue<T> {
     ///
     /// # Errors
     ///
-    /// Kind `Cancelled`; kind `Runtime` if it has to wait where nothing can.
+    /// Kind `Cancelled`; kind `Runtime` if it has to wait where nothing can or in
+    /// another loop than those before.
     #[track_caller]
     pub fn join(&self) -> Result {
         if self.unfinished.get() > 0 {
-            self.joiners.wait(|_| {})?;
+            self.joiners.wait(self.something("the work on queue")?, |_| {})?;
         }
         Ok(())
     }

@@ -3,6 +3,7 @@
 //! Below: `shutdown` is how it ends, `interrupts` is Ctrl-C, `fairness` is who gets a turn,
 //! `threads` is how others reach it.
 
+mod exactly;
 mod fairness;
 mod interrupts;
 mod shutdown;
