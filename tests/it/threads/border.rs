@@ -3,6 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::channel;
 use std::thread;
 
@@ -114,14 +115,18 @@ fn a_task_may_swallow_the_cancellation_and_nobody_gets_its_result() {
 #[test]
 fn a_coroutine_that_is_cancelled_in_time_never_starts() {
     run(|| {
-        let held = Arc::new(());
+        let held = Arc::new(AtomicBool::new(false));
         let kept = held.clone();
-        let coroutine = move || -> Result { unreachable!("cancelled, with {kept:?}") };
+        let coroutine = move || {
+            kept.store(true, Ordering::SeqCst);
+            Ok(())
+        };
         let future = run_coroutine_threadsafe(coroutine, &this_loop())?;
         assert!(future.cancel());
         while Arc::strong_count(&held) > 1 {
             yield_now()?; // until the loop has heard of it
         }
+        assert!(!held.load(Ordering::SeqCst));
         assert_eq!(all_tasks().len(), 1);
         Ok(())
     })

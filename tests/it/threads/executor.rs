@@ -1,7 +1,7 @@
 //! The pool of threads.
 
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::mpsc::{TryRecvError, channel};
+use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
@@ -62,6 +62,26 @@ fn idle_threads_are_used_again() {
     let (first, second) = (begun_job(&executor), begun_job(&executor));
     await_state(&executor, "threads: 2, idle: 0");
     drop((first, second));
+}
+
+#[test]
+fn two_jobs_at_once_get_two_threads_if_one_is_idle() {
+    for _ in 0..50 {
+        let executor = pool(2);
+        drop(begun_job(&executor));
+        await_state(&executor, "threads: 1, idle: 1");
+        // Each waits for the other to begin.
+        let ((to_a, from_b), (to_b, from_a)) = (channel(), channel());
+        let meet = |send: Sender<()>, other: Receiver<()>| {
+            move || {
+                send.send(()).unwrap();
+                other.recv_timeout(LIMIT)
+            }
+        };
+        let (a, b) = (executor.submit(meet(to_b, from_b)), executor.submit(meet(to_a, from_a)));
+        a.unwrap().join().unwrap().unwrap();
+        b.unwrap().join().unwrap().unwrap();
+    }
 }
 
 #[test]
