@@ -70,7 +70,7 @@ const WAYS: &[(&str, Wait, LetGo)] = &[
     ("yield", |_| yield_now(), nothing),
     ("future", |s| s.future.wait(), |s, _| s.future.set_result(())),
     ("future, cancelled", |_| Future::<()>::new().wait(), cancel),
-    ("shield, cancelled", |_| shield(&Future::<()>::new()).join(), cancel),
+    ("shield, cancelled", |s| shield(&s.future).join(), cancel),
     ("sleep", |_| sleep(secs(1)), nothing),
     ("sleep, cancelled", |_| sleep(secs(1)), cancel),
     ("timeout", |_| timeout(secs(1), |_| yield_now()), nothing),

@@ -62,6 +62,7 @@ mod timers;
 mod reports;
 mod events;
 mod future_core;
+mod callbacks;
 mod futures;
 mod coroutines;
 mod registry;

@@ -17,7 +17,7 @@ const FLOORS: &[&str] = &[
     // Stacks: the unsafe cellar.
     "stack fiber yielder generator delegation",
     // Promises.
-    "timers reports events future_core futures coroutines registry task_core steps task_cell tasks",
+    "timers reports events future_core callbacks futures coroutines registry task_core steps task_cell tasks",
     // The loop.
     "selectors network remote base_events loop_methods closing selector_events signals",
     // Composing: no I/O of their own.
