@@ -76,7 +76,14 @@ const WAYS: &[(&str, Wait, LetGo)] = &[
     ("timeout", |_| timeout(secs(1), |_| yield_now()), nothing),
     ("lock", |s| s.lock.lock().map(drop), |s, _| s.lock.release()),
     ("lock, cancelled", |s| s.lock.lock().map(drop), cancel),
-    ("event", |s| s.event.wait(), |s, _| Ok(s.event.set())),
+    (
+        "event",
+        |s| s.event.wait(),
+        |s, _| {
+            s.event.set();
+            Ok(())
+        },
+    ),
     ("event, cancelled", |s| s.event.wait(), cancel),
     ("condition, one by one", wait_for_condition, |s, tasks| {
         let _guard = s.condition.guard()?;
@@ -129,7 +136,10 @@ const WITH_ALL: &[(&str, WithAll)] = &[
     ("wait, all", |tasks| wait(tasks, None, ReturnWhen::AllCompleted).map(drop)),
     ("wait, first", |tasks| wait(tasks, None, ReturnWhen::FirstCompleted).map(drop)),
     ("as_completed", |tasks| as_completed(tasks, None).try_for_each(|ended| ended.map(drop))),
-    ("all_tasks", |_| Ok(drop(all_tasks()))),
+    ("all_tasks", |_| {
+        drop(all_tasks());
+        Ok(())
+    }),
 ];
 
 fn spawn_small(body: impl FnOnce() -> Result + 'static) -> Task<()> {
@@ -237,7 +247,7 @@ fn main() {
     }
     report("task group", large, |crowd| group(crowd, false));
     report("task group, cancelled", large, |crowd| group(crowd, true));
-    report("chain, cancelled", large, |crowd| end_of_chain(crowd));
+    report("chain, cancelled", large, end_of_chain);
     report("end of a loop, all waiting", large, left_over);
     report("end of a loop, chain (2,000)", large.min(2_000), |crowd| chain(crowd).map(drop));
 }

@@ -59,7 +59,13 @@ fn in_a_task(test: impl FnOnce() -> Result + 'static) {
 #[test]
 fn an_allocation_is_counted() {
     in_a_task(|| {
-        assert_eq!(allocations(|| Ok(drop(Box::new(1))))?, 100);
+        assert_eq!(
+            allocations(|| {
+                drop(Box::new(1));
+                Ok(())
+            })?,
+            100
+        );
         Ok(())
     });
 }
