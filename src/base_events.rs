@@ -24,11 +24,12 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::callbacks::Function;
 use crate::clock::{Clock, Instant};
 use crate::deadlocks::deadlock;
 use crate::events::{Scheduler, no_running_loop};
 use crate::exceptions::{Error, ErrorKind, Result};
-use crate::future_core::{AnyFuture, CallbackId, Function};
+use crate::future_core::{AnyFuture, CallbackId};
 use crate::remote::Remote;
 use crate::reports::{ExceptionContext, ExceptionSource};
 use crate::selectors::Driver;

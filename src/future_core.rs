@@ -11,11 +11,10 @@ use std::rc::Rc;
 
 use smallvec::SmallVec;
 
-use crate::context::Variables;
-use crate::events::{Runnable, Scheduler, next_id};
+use crate::events::{Scheduler, next_id};
 use crate::exceptions::{Error, ErrorKind, Result};
 use crate::instruments::{FlowEvent, FutureId, Outcome, TaskRef};
-use crate::reports::{CallbackOutput, ExceptionContext, ExceptionSource, run_callback};
+use crate::reports::{ExceptionContext, ExceptionSource};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum State {
@@ -39,7 +38,12 @@ pub(crate) struct FutureCore {
     /// Whether an exception was set and nobody has looked at it yet.
     unretrieved: Cell<bool>,
     callbacks: RefCell<Callbacks>,
+    /// How many of them are withdrawn, and only wait to be swept out.
+    withdrawn: Cell<u32>,
 }
+
+/// Below so many callbacks that were withdrawn nobody bothers to sweep.
+const FEW: u32 = 32;
 
 /// Done callbacks under their ids. Most futures have one: the task that waits.
 type Callbacks = SmallVec<[(CallbackId, Rc<dyn DoneCallback>); 1]>;
@@ -51,6 +55,10 @@ pub(crate) trait DoneCallback {
     /// The task that it wakes, if that is what it does.
     fn wakes(&self) -> Option<(FutureId, String)> {
         None
+    }
+    /// Whether it does not want to run any more.
+    fn is_withdrawn(&self) -> bool {
+        false
     }
 }
 
@@ -133,6 +141,7 @@ impl FutureCore {
             first_reader_only: Cell::new(false),
             unretrieved: Cell::new(false),
             callbacks: RefCell::new(SmallVec::new()),
+            withdrawn: Cell::new(0),
         }
     }
 
@@ -262,6 +271,9 @@ impl FutureCore {
         }
         let callbacks = std::mem::take(&mut *self.callbacks.borrow_mut());
         for (_, callback) in callbacks {
+            if callback.is_withdrawn() {
+                continue;
+            }
             callback.schedule(this.clone());
         }
     }
@@ -297,6 +309,18 @@ impl FutureCore {
             removed.extend(gone);
         }
         removed.len()
+    }
+
+    /// A callback of this future was withdrawn: it is swept out with others, so that
+    /// it costs the same however many there are.
+    pub(crate) fn note_withdrawn(&self) {
+        self.withdrawn.set(self.withdrawn.get() + 1);
+        let mut callbacks = self.callbacks.borrow_mut();
+        if self.withdrawn.get() >= FEW && self.withdrawn.get() as usize * 2 > callbacks.len() {
+            self.withdrawn.set(0);
+            // What they owned of the user's went when they were withdrawn.
+            callbacks.retain(|(_, callback)| !callback.is_withdrawn());
+        }
     }
 }
 
@@ -343,50 +367,5 @@ impl CallbackId {
     #[expect(clippy::new_without_default, reason = "two new ids are never equal")]
     pub fn new() -> CallbackId {
         CallbackId(next_id().get())
-    }
-}
-
-/// A done callback that is a function.
-pub(crate) struct Function<F> {
-    /// Held from completion until the callback has run.
-    future: Cell<Option<Rc<dyn AnyFuture>>>,
-    context: Cell<Variables>,
-    function: Cell<Option<F>>,
-}
-
-impl<F> Function<F> {
-    pub(crate) fn new(function: F) -> Rc<Function<F>> {
-        let context = Cell::new(Variables::copy());
-        Rc::new(Function { future: Cell::new(None), context, function: Cell::new(Some(function)) })
-    }
-}
-
-impl<F, R> DoneCallback for Function<F>
-where
-    F: FnOnce(&Rc<dyn AnyFuture>) -> R + 'static,
-    R: CallbackOutput,
-{
-    fn schedule(self: Rc<Self>, future: Rc<dyn AnyFuture>) {
-        let scheduler = future.core().scheduler.clone();
-        self.future.set(Some(future));
-        if scheduler.is_watched() {
-            scheduler.emit(&FlowEvent::CallSoon { task: None });
-        }
-        scheduler.push(self);
-    }
-}
-
-impl<F, R> Runnable for Function<F>
-where
-    F: FnOnce(&Rc<dyn AnyFuture>) -> R + 'static,
-    R: CallbackOutput,
-{
-    fn run(self: Rc<Self>) {
-        let (Some(future), Some(function)) = (self.future.take(), self.function.take()) else {
-            return;
-        };
-        Variables::swap(&self.context);
-        run_callback(future.core().scheduler.reports(), || function(&future));
-        Variables::swap(&self.context);
     }
 }

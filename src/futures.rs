@@ -15,9 +15,10 @@ use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::rc::Rc;
 
+use crate::callbacks::Function;
 use crate::events::Scheduler;
 use crate::exceptions::{Error, ErrorKind, Result};
-use crate::future_core::{AnyFuture, CallbackId, Function, FutureCore, Promise, Slot};
+use crate::future_core::{AnyFuture, CallbackId, FutureCore, Promise, Slot};
 use crate::instruments::FutureId;
 use crate::reports::CallbackOutput;
 use crate::subjects::Subject;

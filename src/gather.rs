@@ -6,10 +6,11 @@ use std::collections::HashSet;
 use std::rc::Rc;
 
 use crate::awaitable::Awaitable;
+use crate::callbacks::Function;
 use crate::events::Scheduler;
 use crate::exceptions::{Error, ErrorKind, Result};
 use crate::fiber::nested;
-use crate::future_core::{AnyFuture, CallbackId, Function, FutureCore, Promise, Slot};
+use crate::future_core::{AnyFuture, CallbackId, FutureCore, Promise, Slot};
 use crate::futures::Future;
 use crate::instruments::FutureId;
 use crate::reports::catch_panic;

@@ -65,6 +65,7 @@ mod events;
 mod handles;
 mod future_core;
 mod subjects;
+mod callbacks;
 mod futures;
 mod coroutines;
 mod registry;

@@ -34,12 +34,15 @@ pub(crate) struct Remote {
     held: AtomicUsize,
 }
 
+/// Schedulers, by the address of what other threads have of their loops.
+type Homes = Vec<(usize, Weak<Scheduler>)>;
+
 thread_local! {
     /// The loop that waits for what this thread does.
     static SERVED: RefCell<Option<Arc<Remote>>> = const { RefCell::new(None) };
-    /// The schedulers of this thread's loops, by the address of what others have of
-    /// them. Without a destructor, so that a loop may be used in those of others.
-    static HERE: ManuallyDrop<RefCell<Vec<(usize, Weak<Scheduler>)>>> =
+    /// Those of this thread. Without a destructor, so that a loop may be used in
+    /// those of others.
+    static HERE: ManuallyDrop<RefCell<Homes>> =
         const { ManuallyDrop::new(RefCell::new(Vec::new())) };
 }
 

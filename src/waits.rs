@@ -9,9 +9,10 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use crate::awaitable::Awaitable;
+use crate::callbacks::Function;
 use crate::events::Scheduler;
 use crate::exceptions::{Error, ErrorKind, Result};
-use crate::future_core::{AnyFuture, CallbackId, Function};
+use crate::future_core::{AnyFuture, CallbackId};
 use crate::futures::Future;
 use crate::handles::TimerHandle;
 use crate::instruments::FutureId;
@@ -238,12 +239,13 @@ pub fn shield<A: Awaitable>(awaitable: A) -> Future<A::Output> {
     if inner.done() {
         return inner;
     }
-    // Not a strong handle: it has one to the outer future among its callbacks.
     let subject = ("shield", Rc::downgrade(&inner.erased()));
     let outer: Future<A::Output> = Future::about(subject, inner.core().scheduler.clone());
-    let id = CallbackId::new();
     let shielded = outer.clone();
-    inner.add_done_callback_with(id, move |inner| {
+    // A strong handle here would be a circle: future, callback, future.
+    let weak = Rc::downgrade(&inner.0);
+    let on_inner = Function::new(move |_: &Rc<dyn AnyFuture>| {
+        let Some(inner) = weak.upgrade().map(Future) else { return Ok(()) };
         if shielded.cancelled() {
             inner.core().mark_retrieved();
             Ok(())
@@ -253,16 +255,17 @@ pub fn shield<A: Awaitable>(awaitable: A) -> Future<A::Output> {
         } else if let Some(error) = inner.exception()? {
             shielded.set_exception(error)
         } else {
-            match catch_panic("giving the result on", || A::obtain(inner)) {
+            match catch_panic("giving the result on", || A::obtain(&inner)) {
                 Ok(result) => shielded.set_result(result),
                 Err(error) => shielded.set_exception(error),
             }
         }
     });
+    inner.core().add_callback(|| inner.erased(), CallbackId::NONE, on_inner.clone());
     let inner = Rc::downgrade(&inner.0);
     outer.add_done_callback(move |_| {
         if let Some(inner) = inner.upgrade().filter(|inner| !inner.core().is_done()) {
-            inner.core().remove_callback(id);
+            on_inner.withdraw(inner.core());
         }
     });
     outer

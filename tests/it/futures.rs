@@ -3,7 +3,10 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use stackio::{CallbackId, ErrorKind, Future, Result, Runner, VirtualClock, spawn, yield_now};
+use stackio::{
+    CallbackId, ContextVar, ErrorKind, Future, Result, Runner, VirtualClock, shield, spawn,
+    yield_now,
+};
 
 type Log<T> = Rc<RefCell<Vec<T>>>;
 
@@ -113,4 +116,32 @@ fn a_future_of_another_loop_cannot_be_awaited() {
     let error = run(move || foreign.wait()).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Runtime);
     assert!(error.to_string().contains("belongs to a different loop"), "{error}");
+}
+
+#[test]
+fn cancelled_shields_leave_nothing_with_what_they_shielded() {
+    static MARK: ContextVar<Rc<()>> = ContextVar::new("mark");
+    run(|| {
+        let (shared, mark) = (Future::<u32>::new(), Rc::new(()));
+        let patient = spawn({
+            let shared = shared.clone();
+            move || shield(&shared).join()
+        });
+        for _ in 0..100 {
+            let (shared, mark) = (shared.clone(), mark.clone());
+            let gives_up = spawn(move || {
+                MARK.set(mark); // goes with the callback
+                shield(&shared).join()
+            });
+            yield_now()?;
+            gives_up.cancel();
+            assert!(gives_up.join().unwrap_err().is_cancelled());
+        }
+        yield_now()?;
+        assert_eq!(Rc::strong_count(&mark), 1);
+        shared.set_result(7)?;
+        assert_eq!(patient.join()?, 7);
+        Ok(())
+    })
+    .unwrap();
 }

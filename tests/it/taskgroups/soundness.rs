@@ -32,6 +32,11 @@ impl Ground {
         self.looks.borrow_mut().push(who);
     }
 
+    pub fn looks(&self, who: &'static str) -> stackio::Result {
+        self.look(who);
+        Ok(())
+    }
+
     /// Who looked since the last time, as one text.
     pub fn told(&self) -> String {
         self.looks.take().join(" ")
@@ -64,7 +69,10 @@ fn what_a_child_owns_is_dropped_before_the_scope_returns() {
                 Ok(given)
             });
             let unborn = Stands(&ground, "unborn");
-            let cancelled = g.spawn(move || Ok(drop(unborn)));
+            let cancelled = g.spawn(move || {
+                drop(unborn);
+                Ok(())
+            });
             cancelled.cancel();
             let failing = Stands(&ground, "failing");
             kept.extend(all_tasks());
@@ -192,7 +200,7 @@ fn scopes_nest_and_each_borrows_from_those_around() {
                     });
                     b.spawn(|| {
                         // The outermost scope gets a child from the inmost block.
-                        a.spawn(|| Ok(outer.look("late")));
+                        a.spawn(|| outer.looks("late"));
                         Ok(())
                     });
                     yield_now()?;
@@ -220,7 +228,7 @@ fn a_panic_in_the_block_and_in_the_children_leaves_nothing_behind() {
                     let _refused = sleep(secs(60));
                     panic!("in a child that is cancelled")
                 });
-                g.spawn(|| Ok(ground.look("other")));
+                g.spawn(|| ground.looks("other"));
                 yield_now()?;
                 panic!("in the block")
             })
@@ -243,7 +251,7 @@ fn a_runner_dropped_in_mid_scope_ends_children_in_whatever_state() {
             let ground = Ground::new();
             let seen = Dropped(|| told.borrow_mut().push(ground.told()));
             task_group(|g| {
-                g.spawn(|| Ok(ground.look("finished")));
+                g.spawn(|| ground.looks("finished"));
                 g.spawn(|| {
                     let _here = Stands(&ground, "suspended");
                     Future::<()>::new().wait()
@@ -255,7 +263,7 @@ fn a_runner_dropped_in_mid_scope_ends_children_in_whatever_state() {
                     }
                 });
                 yield_now()?;
-                g.spawn(|| Ok(ground.look("never started")));
+                g.spawn(|| ground.looks("never started"));
                 // Swallows what it is told, and waits again.
                 for _ in 0..3 {
                     let _swallowed = sleep(secs(60));
@@ -298,7 +306,7 @@ fn eager_children_borrow_too() {
                 Err(value_error("at once"))
             });
             assert_eq!(ground.told(), "failing");
-            drop(g.spawn(|| Ok(ground.look("refused"))));
+            drop(g.spawn(|| ground.looks("refused")));
             sleep(secs(60))
         });
         assert_eq!(failed.unwrap_err().errors().len(), 1);
@@ -315,7 +323,7 @@ fn a_scope_in_a_destructor_waits_for_its_children() {
             task_group(|g| {
                 g.spawn(|| {
                     sleep(secs(1))?;
-                    Ok(ground.look("child"))
+                    ground.looks("child")
                 });
                 Ok(())
             })

@@ -17,8 +17,8 @@ const FLOORS: &[&str] = &[
     // Stacks: the unsafe cellar.
     "stack traces fiber yielder generator delegation",
     // Promises.
-    "timers reports events handles future_core subjects futures coroutines registry task_core steps \
-     task_cell tasks deadlocks",
+    "timers reports events handles future_core subjects callbacks futures coroutines registry \
+     task_core steps task_cell tasks deadlocks",
     // The loop.
     "selectors network remote watchdog base_events loop_methods closing selector_events signals",
     // Composing: no I/O of their own.

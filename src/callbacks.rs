@@ -1,0 +1,69 @@
+//! A done callback that is a function, run in the context it was added in.
+
+use std::cell::Cell;
+use std::rc::Rc;
+
+use crate::context::Variables;
+use crate::events::Runnable;
+use crate::future_core::{AnyFuture, DoneCallback, FutureCore};
+use crate::instruments::FlowEvent;
+use crate::reports::{CallbackOutput, run_callback};
+
+/// A done callback that is a function.
+pub(crate) struct Function<F> {
+    /// Held from completion until the callback has run.
+    future: Cell<Option<Rc<dyn AnyFuture>>>,
+    context: Cell<Variables>,
+    function: Cell<Option<F>>,
+    withdrawn: Cell<bool>,
+}
+
+impl<F> Function<F> {
+    pub(crate) fn new(function: F) -> Rc<Function<F>> {
+        let context = Cell::new(Variables::copy());
+        let (future, function) = (Cell::new(None), Cell::new(Some(function)));
+        Rc::new(Function { future, context, function, withdrawn: Cell::new(false) })
+    }
+
+    /// Has it not run, and drops the function and its context; for callbacks of our
+    /// own that many may add to one future.
+    pub(crate) fn withdraw(&self, future: &FutureCore) {
+        self.withdrawn.set(true);
+        drop((self.function.take(), self.context.take()));
+        future.note_withdrawn();
+    }
+}
+
+impl<F, R> DoneCallback for Function<F>
+where
+    F: FnOnce(&Rc<dyn AnyFuture>) -> R + 'static,
+    R: CallbackOutput,
+{
+    fn schedule(self: Rc<Self>, future: Rc<dyn AnyFuture>) {
+        let scheduler = future.core().scheduler.clone();
+        self.future.set(Some(future));
+        if scheduler.is_watched() {
+            scheduler.emit(&FlowEvent::CallSoon { task: None });
+        }
+        scheduler.push(self);
+    }
+
+    fn is_withdrawn(&self) -> bool {
+        self.withdrawn.get()
+    }
+}
+
+impl<F, R> Runnable for Function<F>
+where
+    F: FnOnce(&Rc<dyn AnyFuture>) -> R + 'static,
+    R: CallbackOutput,
+{
+    fn run(self: Rc<Self>) {
+        let (Some(future), Some(function)) = (self.future.take(), self.function.take()) else {
+            return;
+        };
+        Variables::swap(&self.context);
+        run_callback(future.core().scheduler.reports(), || function(&future));
+        Variables::swap(&self.context);
+    }
+}
