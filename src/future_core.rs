@@ -297,6 +297,12 @@ impl FutureCore {
         }
     }
 
+    /// The names of the tasks that it will wake.
+    pub(crate) fn woken(&self) -> Vec<String> {
+        let callbacks = self.callbacks.borrow();
+        callbacks.iter().filter_map(|(_, callback)| callback.wakes()).map(|task| task.1).collect()
+    }
+
     pub(crate) fn remove_callback(&self, id: CallbackId) -> usize {
         let mut removed: SmallVec<[_; 1]> = SmallVec::new();
         {

@@ -11,7 +11,7 @@ use std::cell::Cell;
 use std::fmt;
 
 use super::condition::Condition;
-use super::lock::LockStatistics;
+use super::line::LockStatistics;
 use crate::exceptions::{Error, ErrorKind, Result};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -201,7 +201,7 @@ impl Barrier {
     /// # Ok::<(), stackio::Error>(())
     /// ```
     pub fn statistics(&self) -> LockStatistics {
-        LockStatistics { holder: None, waiting: self.changed.statistics().waiting }
+        LockStatistics { holder: None, ..self.changed.statistics() }
     }
 }
 

@@ -4,7 +4,8 @@ use std::fmt;
 use std::rc::Rc;
 
 use super::line::Line;
-use super::lock::{Lock, LockGuard, LockStatistics};
+use super::line::LockStatistics;
+use super::lock::{Lock, LockGuard};
 use crate::coroutines::can_suspend;
 use crate::exceptions::{Error, ErrorKind, Result};
 
@@ -261,7 +262,7 @@ impl Condition {
     /// assert_eq!(stackio::Condition::new().statistics().waiting, 0);
     /// ```
     pub fn statistics(&self) -> LockStatistics {
-        LockStatistics { waiting: self.line.waiting(), ..self.lock.statistics() }
+        self.line.statistics(self.lock.statistics().holder)
     }
 }
 

@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::fmt;
 
 use super::line::Line;
-use super::lock::LockStatistics;
+use super::line::LockStatistics;
 use crate::exceptions::Result;
 
 /// A flag that tasks can wait for (`asyncio.Event`).
@@ -101,7 +101,7 @@ impl Event {
     /// assert_eq!(stackio::Event::new().statistics().waiting, 0);
     /// ```
     pub fn statistics(&self) -> LockStatistics {
-        LockStatistics { holder: None, waiting: self.line.waiting() }
+        self.line.statistics(None)
     }
 }
 

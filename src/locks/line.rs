@@ -26,6 +26,25 @@ use crate::subjects::Lazy;
 /// Below so many empty places nobody bothers to sweep.
 const FEW: usize = 32;
 
+/// What a primitive says of its users, for people who look for a deadlock.
+///
+/// ```
+/// let statistics = stackio::Lock::new().statistics();
+/// assert_eq!((statistics.holder, statistics.waiting), (None, 0));
+/// ```
+#[non_exhaustive]
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LockStatistics {
+    /// The name of the task that has the lock, as it was when it took it. `None`
+    /// if nobody has it, if it was taken outside of a task, and for what is not
+    /// taken or not by one task: an event, a semaphore, a barrier.
+    pub holder: Option<String>,
+    /// How many tasks wait.
+    pub waiting: usize,
+    /// Their names, in the order in which they came.
+    pub waiters: Vec<String>,
+}
+
 /// A future by its number, or the place that it has left.
 struct Place(FutureId, Option<Future<()>>);
 
@@ -128,7 +147,15 @@ impl Line {
     /// How many still wait.
     pub(crate) fn waiting(&self) -> usize {
         let places = self.places.borrow();
-        places.iter().filter(|Place(_, future)| future.as_ref().is_some_and(|f| !f.done())).count()
+        places.iter().filter_map(|Place(_, future)| future.as_ref()).filter(|f| !f.done()).count()
+    }
+
+    /// Who waits, and who has what they wait for.
+    pub(crate) fn statistics(&self, holder: Option<String>) -> LockStatistics {
+        let places = self.places.borrow();
+        let waiting = places.iter().filter_map(|Place(_, future)| future.as_ref());
+        let waiters: Vec<_> = waiting.flat_map(|future| future.core().woken()).collect();
+        LockStatistics { holder, waiting: self.waiting(), waiters }
     }
 }
 

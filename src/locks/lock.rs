@@ -4,7 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::panic::Location;
 
-use super::line::Line;
+use super::line::{Line, LockStatistics};
 use crate::clock::Instant;
 use crate::coroutines::current;
 use crate::events::Scheduler;
@@ -205,7 +205,7 @@ impl Lock {
     /// ```
     pub fn statistics(&self) -> LockStatistics {
         let holder = self.holder.borrow().as_ref().map(|holder| holder.name.to_string());
-        LockStatistics { holder, waiting: self.line.waiting() }
+        self.line.statistics(holder)
     }
 }
 
@@ -222,7 +222,7 @@ impl Holder {
 
 impl fmt::Debug for Lock {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let LockStatistics { holder, waiting } = self.statistics();
+        let LockStatistics { holder, waiting, .. } = self.statistics();
         let mut shown = f.debug_struct("Lock");
         shown.field("locked", &self.locked()).field("holder", &holder);
         shown.field("waiting", &waiting).finish()
@@ -249,21 +249,4 @@ impl Drop for LockGuard<'_> {
         // An error says that the block has given it back itself.
         let _ = self.0.release();
     }
-}
-
-/// What a primitive says of its users, for people who look for a deadlock.
-///
-/// ```
-/// let statistics = stackio::Lock::new().statistics();
-/// assert_eq!((statistics.holder, statistics.waiting), (None, 0));
-/// ```
-#[non_exhaustive]
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LockStatistics {
-    /// The name of the task that has the lock, as it was when it took it. `None`
-    /// if nobody has it, if it was taken outside of a task, and for what is not
-    /// taken or not by one task: an event, a semaphore, a barrier.
-    pub holder: Option<String>,
-    /// How many tasks wait.
-    pub waiting: usize,
 }

@@ -23,5 +23,6 @@ mod barrier;
 pub use barrier::Barrier;
 pub use condition::Condition;
 pub use event::Event;
-pub use lock::{Lock, LockGuard, LockStatistics};
+pub use line::LockStatistics;
+pub use lock::{Lock, LockGuard};
 pub use semaphore::{BoundedSemaphore, Semaphore, SemaphoreGuard};

@@ -5,7 +5,7 @@ use std::fmt;
 use std::ops::Deref;
 
 use super::line::Line;
-use super::lock::LockStatistics;
+use super::line::LockStatistics;
 use crate::exceptions::{Error, ErrorKind, Result};
 
 /// Lets so many tasks in at a time, in the order in which they came
@@ -153,7 +153,7 @@ impl Semaphore {
     /// assert_eq!(stackio::Semaphore::new(1).statistics().waiting, 0);
     /// ```
     pub fn statistics(&self) -> LockStatistics {
-        LockStatistics { holder: None, waiting: self.line.waiting() }
+        self.line.statistics(None)
     }
 }
 

@@ -70,6 +70,7 @@ fn the_lock_goes_to_those_who_wait_in_the_order_they_came() {
         let tasks: Vec<_> = (0..5).map(|n| takes(&lock, &log, n)).collect();
         yield_now()?;
         assert_eq!(lock.statistics().waiting, 5);
+        assert_eq!(lock.statistics().waiters.len(), 5);
         tasks[1].cancel();
         drop(guard);
         drop(lock.lock()?); // free, but others are first
