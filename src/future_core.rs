@@ -12,7 +12,7 @@ use std::rc::Rc;
 use smallvec::SmallVec;
 
 use crate::context::Variables;
-use crate::events::{Runnable, Scheduler, next_id};
+use crate::events::{Runnable, Scheduler, Standing, next_id};
 use crate::exceptions::{Error, ErrorKind, Result};
 use crate::instruments::{FlowEvent, FutureId, Outcome, TaskRef};
 use crate::reports::{CallbackOutput, ExceptionContext, ExceptionSource, run_callback};
@@ -337,6 +337,7 @@ impl CallbackId {
 
 /// A done callback that is a function.
 pub(crate) struct Function<F> {
+    added_at: &'static Location<'static>,
     /// Held from completion until the callback has run.
     future: Cell<Option<Rc<dyn AnyFuture>>>,
     context: Cell<Variables>,
@@ -344,9 +345,14 @@ pub(crate) struct Function<F> {
 }
 
 impl<F> Function<F> {
+    #[track_caller]
     pub(crate) fn new(function: F) -> Rc<Function<F>> {
-        let context = Cell::new(Variables::copy());
-        Rc::new(Function { future: Cell::new(None), context, function: Cell::new(Some(function)) })
+        Rc::new(Function {
+            added_at: Location::caller(),
+            future: Cell::new(None),
+            context: Cell::new(Variables::copy()),
+            function: Cell::new(Some(function)),
+        })
     }
 }
 
@@ -377,5 +383,9 @@ where
         Variables::swap(&self.context);
         run_callback(future.core().scheduler.reports(), || function(&future));
         Variables::swap(&self.context);
+    }
+
+    fn describe(&self) -> Standing {
+        Standing { place: Some(self.added_at), ..Standing::default() }
     }
 }

@@ -5,9 +5,11 @@ use std::cmp::Ordering;
 use std::collections::VecDeque;
 use std::fmt;
 use std::ops::Deref;
+use std::rc::Rc;
 
 use crate::exceptions::{Error, ErrorKind, Result};
-use crate::waiters::Waiters;
+use crate::subjects::Primitive;
+use crate::waiters::{Number, Waiters};
 
 /// A queue, first in, first out (`asyncio.Queue`).
 ///
@@ -37,6 +39,7 @@ pub struct Queue<T> {
     getters: Waiters,
     putters: Waiters,
     joiners: Waiters,
+    number: Number,
     unfinished: Cell<usize>,
     is_shut_down: Cell<bool>,
 }
@@ -54,9 +57,15 @@ impl<T> Queue<T> {
             getters: Waiters::of("an item of queue"),
             putters: Waiters::of("room in queue"),
             joiners: Waiters::of("the work on queue"),
+            number: Number::default(),
             unfinished: Cell::new(0),
             is_shut_down: Cell::new(false),
         }
+    }
+
+    /// One without a limit, which stands for something else.
+    pub(crate) fn standing_for(primitive: Rc<Primitive>) -> Queue<T> {
+        Queue { getters: Waiters::standing_for(primitive), ..Queue::new(0) }
     }
 
     /// How many items are in it.
@@ -91,7 +100,7 @@ impl<T> Queue<T> {
             if self.is_shut_down.get() {
                 return Err(Error::from(ErrorKind::QueueShutDown));
             }
-            self.putters.wait(|woken| {
+            self.putters.wait(&self.number, |woken| {
                 // Woken by a `get`, but not there to use it: the next one's turn.
                 if woken && !self.full() {
                     self.putters.wake_one();
@@ -131,7 +140,7 @@ impl<T> Queue<T> {
             if self.is_shut_down.get() {
                 return Err(Error::from(ErrorKind::QueueShutDown));
             }
-            self.getters.wait(|woken| {
+            self.getters.wait(&self.number, |woken| {
                 if woken && !self.empty() {
                     self.getters.wake_one();
                 }
@@ -183,7 +192,7 @@ impl<T> Queue<T> {
     #[track_caller]
     pub fn join(&self) -> Result {
         if self.unfinished.get() > 0 {
-            self.joiners.wait(|_| {})?;
+            self.joiners.wait(&self.number, |_| {})?;
         }
         Ok(())
     }

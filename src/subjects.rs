@@ -5,7 +5,7 @@
 //! how the future knows, so that a report says `Lock #7` and who has it, and not
 //! only `future #12`.
 
-use std::cell::Cell;
+use std::cell::{Cell, OnceCell};
 use std::rc::{Rc, Weak};
 
 use crate::events::next_id;
@@ -53,6 +53,13 @@ impl Subject for (&'static str, Weak<dyn AnyFuture>) {
     }
 }
 
+/// Something that is described when it is made.
+impl Subject for String {
+    fn title(&self) -> Option<String> {
+        Some(self.clone())
+    }
+}
+
 /// Several others.
 impl Subject for (&'static str, Rc<[Rc<dyn AnyFuture>]>) {
     fn title(&self) -> Option<String> {
@@ -70,11 +77,29 @@ pub(crate) struct Primitive {
     number: FutureId,
     /// The task that has it.
     pub(crate) holder: Cell<Option<FutureId>>,
+    /// What makes it go on.
+    behind: OnceCell<Weak<dyn Behind>>,
+}
+
+/// What is behind a primitive that only stands for other futures.
+pub(crate) trait Behind {
+    /// The futures that all or some of have to be done first.
+    fn awaits(&self) -> Vec<Rc<dyn AnyFuture>>;
 }
 
 impl Primitive {
     pub(crate) fn new(kind: &'static str) -> Rc<Primitive> {
-        Rc::new(Primitive { kind, number: next_id(), holder: Cell::new(None) })
+        Primitive::numbered(kind, next_id())
+    }
+
+    pub(crate) fn numbered(kind: &'static str, number: FutureId) -> Rc<Primitive> {
+        let (holder, behind) = (Cell::new(None), OnceCell::new());
+        Rc::new(Primitive { kind, number, holder, behind })
+    }
+
+    pub(crate) fn stand_for(&self, behind: Weak<dyn Behind>) {
+        // It is said once, by whoever made it.
+        let _ = self.behind.set(behind);
     }
 }
 
@@ -85,5 +110,10 @@ impl Subject for Rc<Primitive> {
 
     fn holder(&self) -> Option<FutureId> {
         self.holder.get()
+    }
+
+    fn awaits(&self) -> Vec<Rc<dyn AnyFuture>> {
+        let behind = self.behind.get().and_then(Weak::upgrade);
+        behind.map_or_else(Vec::new, |behind| behind.awaits())
     }
 }

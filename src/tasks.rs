@@ -16,7 +16,7 @@ use crate::instruments::{FlowEvent, FutureId, TaskRef};
 use crate::steps::{schedule_first_step, step_eagerly};
 use crate::task_cell::TaskCell;
 use crate::task_core::{Name, TaskCore, TaskObject, register, task_core, unfinished};
-use crate::traces::StackFrame;
+use crate::traces::{Names, StackFrame};
 
 /// A coroutine that the loop runs (`asyncio.Task`): it is also the future of the
 /// coroutine's result.
@@ -360,7 +360,7 @@ impl AnyTask {
     #[doc(alias = "get_stack")]
     pub fn stack(&self) -> Vec<StackFrame> {
         let Some(task) = self.task().filter(|_| !self.done()) else { return Vec::new() };
-        task.coroutine.inspect().resolve()
+        Names::new().resolve(&task.coroutine.inspect())
     }
 
     /// The task with its type back, if its results are of type `T`.

@@ -17,6 +17,7 @@ use crate::coroutines::check_suspendable;
 use crate::exceptions::{Error, Result};
 use crate::futures::Future;
 use crate::registry::Registry;
+use crate::subjects::Subject;
 
 /// How long closing a loop waits for jobs that are still running; asyncio's figure.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(300);
@@ -42,12 +43,21 @@ const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(300);
 /// kind `Cancelled`; kind `Runtime` outside of a task.
 #[track_caller]
 pub fn to_thread<T: Send + 'static>(function: impl FnOnce() -> T + Send + 'static) -> Result<T> {
+    call_on_thread("a job of to_thread", function)
+}
+
+/// The same, and says what for.
+#[track_caller]
+pub(crate) fn call_on_thread<T: Send + 'static>(
+    what: impl Subject,
+    function: impl FnOnce() -> T + Send + 'static,
+) -> Result<T> {
     check_suspendable()?;
     let event_loop = get_running_loop()?;
     let executor = event_loop.service(Executor::new);
     let outcome = Arc::new(Mutex::new(None));
     let result = outcome.clone();
-    let done = executor.submit(&event_loop, move || {
+    let done = executor.submit(&event_loop, what, move || {
         let returned = catch_unwind(AssertUnwindSafe(function));
         *outcome.lock().unwrap_or_else(PoisonError::into_inner) = Some(returned);
     })?;
@@ -90,9 +100,10 @@ impl Executor {
     fn submit(
         &self,
         event_loop: &EventLoop,
+        what: impl Subject,
         job: impl FnOnce() + Send + 'static,
     ) -> Result<Future<()>> {
-        let future = event_loop.create_future();
+        let future = Future::about(what, event_loop.scheduler().clone());
         let outstanding = event_loop.outstanding();
         let pending = Rc::new(Pending { future: future.clone(), _outstanding: outstanding });
         let place = self.pending.borrow_mut().insert(pending);

@@ -4,9 +4,10 @@ use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::VecDeque;
 use std::rc::Rc;
 
-use crate::events::Scheduler;
+use crate::events::{Scheduler, next_id};
 use crate::exceptions::Result;
 use crate::futures::Future;
+use crate::instruments::FutureId;
 use crate::subjects::Primitive;
 
 /// Below so many waiters that gave up nobody bothers to sweep.
@@ -24,18 +25,34 @@ pub(crate) struct Waiters {
     primitive: OnceCell<Rc<Primitive>>,
 }
 
+/// The number of what has lines of waiters, given when the first has to wait.
+#[derive(Default)]
+pub(crate) struct Number(OnceCell<FutureId>);
+
+impl Number {
+    fn get(&self) -> FutureId {
+        *self.0.get_or_init(next_id)
+    }
+}
+
 impl Waiters {
     /// Nobody yet, for something of that kind.
     pub(crate) fn of(kind: &'static str) -> Waiters {
         Waiters { line: RefCell::default(), gone: Cell::new(0), kind, primitive: OnceCell::new() }
     }
 
-    /// Waits in line. `after` is called if the waiting ends by an error, with
+    /// The same, where what they wait for is known better.
+    pub(crate) fn standing_for(primitive: Rc<Primitive>) -> Waiters {
+        Waiters { primitive: OnceCell::from(primitive), ..Waiters::of("") }
+    }
+
+    /// Waits in line for what has that number. `after` is called if the waiting ends by an error, with
     /// whether the waiter had been woken before that.
     #[track_caller]
-    pub(crate) fn wait(&self, after: impl FnOnce(bool)) -> Result {
+    pub(crate) fn wait(&self, number: &Number, after: impl FnOnce(bool)) -> Result {
         let scheduler = Scheduler::running()?;
-        let primitive = self.primitive.get_or_init(|| Primitive::new(self.kind));
+        let make = || Primitive::numbered(self.kind, number.get());
+        let primitive = self.primitive.get_or_init(make);
         let waiter = Future::about(primitive.clone(), scheduler);
         self.line.borrow_mut().push_back(waiter.clone());
         let waited = waiter.settle();

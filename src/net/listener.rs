@@ -16,7 +16,7 @@ use crate::resolver::ToAddrs;
 use crate::selector_events::Watched;
 use crate::selectors::Direction;
 use crate::timeouts::sleep;
-use crate::waiters::Waiters;
+use crate::waiters::{Number, Waiters};
 
 /// A socket that TCP connections are accepted from (`std::net::TcpListener`).
 ///
@@ -62,6 +62,7 @@ struct Listening {
     /// Whether somebody is accepting; the others stand in line.
     accepting: Cell<bool>,
     line: Waiters,
+    number: Number,
 }
 
 impl TcpListener {
@@ -97,6 +98,7 @@ impl TcpListener {
             io: Watched::new(listener),
             accepting: Cell::new(false),
             line: Waiters::of("a turn at listener"),
+            number: Number::default(),
         }))
     }
 
@@ -166,7 +168,7 @@ impl Turn<'_> {
     #[track_caller]
     fn take(listening: &Listening) -> io::Result<Turn<'_>> {
         if listening.accepting.replace(true) {
-            listening.line.wait(|woken| {
+            listening.line.wait(&listening.number, |woken| {
                 // The turn had been passed here already: on to the next.
                 if woken {
                     drop(Turn(listening));
