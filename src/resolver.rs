@@ -16,6 +16,7 @@ pub trait ToAddrs {
     ///
     /// Kind `InvalidInput` if it is not of the form `host:port`; what the system's
     /// resolver reports; a cancellation of the task.
+    #[track_caller]
     fn to_addrs(&self) -> io::Result<Vec<SocketAddr>>;
 }
 

@@ -126,8 +126,8 @@ impl<L: From<EventLoop>> LoopBuilder<L> {
     /// - a [`Lock`](crate::Lock) that is held longer than
     ///   [`slow_lock_duration`](EventLoop::slow_lock_duration), when it is released
     ///   or somebody else wants it;
-    /// - tasks that nobody cancelled, and sockets that are still open, when the loop
-    ///   is closed.
+    /// - tasks that nobody cancelled, and sockets that were waited for and are still
+    ///   open, when the loop is closed.
     ///
     /// A step costs about a microsecond more. Errors that nobody retrieved are
     /// reported in any case, and name the place at which the future or task was made.

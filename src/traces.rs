@@ -31,8 +31,9 @@ impl fmt::Display for StackFrame {
 }
 
 impl StackFrame {
-    /// The function without its path: `fetch` for `crawler::fetch`. A closure has the
-    /// name of the function that it is in, with `{{closure}}` behind it.
+    /// The function without its path and type parameters: `fetch` for
+    /// `crawler::fetch<Page>`. A closure has the name of the function that it is in,
+    /// with `{{closure}}` behind it, as far as that is known.
     pub fn name(&self) -> &str {
         // A path may have others inside: `<crawler::Page as core::fmt::Display>::fmt`.
         let mut depth = 0_usize;
@@ -48,7 +49,11 @@ impl StackFrame {
                 _ => {}
             }
         }
-        &self.function[closure.unwrap_or(name)..]
+        let name = &self.function[closure.unwrap_or(name)..];
+        match name.find('<') {
+            Some(end @ 1..) => &name[..end],
+            _ => name,
+        }
     }
 }
 
@@ -225,8 +230,16 @@ mod walking {
 
     const BELOW_BY_FILE: &[&str] = &["/rustc/", "/rustlib/", "/corosensei-", "/backtrace-"];
 
-    const BELOW_BY_NAME: &[&str] =
-        &["std::", "core::", "alloc::", "corosensei::", "backtrace::", "__rust", "stack_init"];
+    const BELOW_BY_NAME: &[&str] = &[
+        "std::",
+        "core::",
+        "alloc::",
+        "corosensei::",
+        "backtrace::",
+        "__rust",
+        "stack_init_trampoline",
+        "stack_call_trampoline",
+    ];
 
     fn origin_by_name(function: &str) -> Origin {
         let path = function.trim_start_matches(['<', '&']);
@@ -274,6 +287,31 @@ mod without {
 
         pub(crate) fn capture(_base: usize, _begin: Begin) -> Trace {
             Trace
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::StackFrame;
+
+    #[test]
+    fn a_name_has_no_path_and_no_parameters() {
+        let names = [
+            ("crawler::fetch", "fetch"),
+            ("fetch<alloc::vec::Vec<u8>>", "fetch"),
+            ("stackio::queues::Queue<T>::get", "get"),
+            ("<impl stackio::Future<T>>::wait", "wait"),
+            ("<crawler::Page as core::fmt::Display>::fmt", "fmt"),
+            ("<fn() -> a::B as c::D>::call", "call"),
+            ("crawler::main::{{closure}}", "main::{{closure}}"),
+            ("crawler::main::{{closure}}::{{closure}}", "main::{{closure}}::{{closure}}"),
+            ("{closure#3}", "{closure#3}"),
+            ("", ""),
+        ];
+        for (function, name) in names {
+            let frame = StackFrame { function: function.to_owned(), file: None, line: None };
+            assert_eq!(frame.name(), name);
         }
     }
 }

@@ -161,7 +161,8 @@ pub fn capture() -> Result<TaskGraph> {
 /// use stackio::graph::{self, TaskState};
 ///
 /// stackio::run(|| {
-///     let main = &graph::outline()?.tasks()[0];
+///     let graph = graph::outline()?;
+///     let main = &graph.tasks()[0];
 ///     assert_eq!((main.name.as_str(), main.state), ("Task-1", TaskState::Running));
 ///     Ok(())
 /// })?;
