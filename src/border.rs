@@ -27,6 +27,7 @@ use crate::futures::Future;
 use crate::instruments::FutureId;
 use crate::remote::LoopHandle;
 use crate::reports::catch_panic;
+use crate::subjects::Subject;
 
 /// What stands on a loop's side.
 #[derive(Default)]
@@ -95,18 +96,23 @@ fn border() -> Option<Rc<Border>> {
 /// If no loop is running on this thread.
 pub fn wrap_future<T: Clone + Send + 'static>(future: &ConcurrentFuture<T>) -> Future<T> {
     match get_running_loop() {
-        Ok(event_loop) => bring(&event_loop, future, ConcurrentFuture::peek),
+        Ok(event_loop) => bring(ELSEWHERE, &event_loop, future, ConcurrentFuture::peek),
         Err(error) => panic!("wrap_future: {error}"),
     }
 }
 
-/// A future of a loop that gets what `read` finds when the other one is done.
+/// What a task is said to wait for, if nobody knows better.
+const ELSEWHERE: &str = "what goes on elsewhere";
+
+/// A future of a loop that gets what `read` finds when the other one is done. `what`
+/// is said of it to people.
 pub(crate) fn bring<T: Send + 'static>(
+    what: impl Subject,
     event_loop: &EventLoop,
     source: &ConcurrentFuture<T>,
     read: fn(&ConcurrentFuture<T>) -> Result<T>,
 ) -> Future<T> {
-    let future = event_loop.create_future();
+    let future = Future::about(what, event_loop.scheduler().clone());
     let border = event_loop.service(Border::default);
     let handle = event_loop.handle();
     let thread = (!source.comes_from(&handle)).then(|| event_loop.outstanding());
@@ -153,7 +159,7 @@ impl<T: Send + 'static> Awaitable for ConcurrentFuture<T> {
 
     fn ensure_future(self) -> Future<T> {
         match get_running_loop() {
-            Ok(event_loop) => bring(&event_loop, &self, ConcurrentFuture::take),
+            Ok(event_loop) => bring(ELSEWHERE, &event_loop, &self, ConcurrentFuture::take),
             Err(error) => panic!("ensure_future: {error}"),
         }
     }

@@ -1,16 +1,18 @@
 //! A done callback that is a function, run in the context it was added in.
 
 use std::cell::Cell;
+use std::panic::Location;
 use std::rc::Rc;
 
 use crate::context::Variables;
-use crate::events::Runnable;
+use crate::events::{Runnable, Standing};
 use crate::future_core::{AnyFuture, DoneCallback, FutureCore};
 use crate::instruments::FlowEvent;
 use crate::reports::{CallbackOutput, run_callback};
 
 /// A done callback that is a function.
 pub(crate) struct Function<F> {
+    added_at: &'static Location<'static>,
     /// Held from completion until the callback has run.
     future: Cell<Option<Rc<dyn AnyFuture>>>,
     context: Cell<Variables>,
@@ -19,10 +21,15 @@ pub(crate) struct Function<F> {
 }
 
 impl<F> Function<F> {
+    #[track_caller]
     pub(crate) fn new(function: F) -> Rc<Function<F>> {
-        let context = Cell::new(Variables::copy());
-        let (future, function) = (Cell::new(None), Cell::new(Some(function)));
-        Rc::new(Function { future, context, function, withdrawn: Cell::new(false) })
+        Rc::new(Function {
+            added_at: Location::caller(),
+            future: Cell::new(None),
+            context: Cell::new(Variables::copy()),
+            function: Cell::new(Some(function)),
+            withdrawn: Cell::new(false),
+        })
     }
 
     /// Has it not run, and drops the function and its context; for callbacks of our
@@ -65,5 +72,9 @@ where
         Variables::swap(&self.context);
         run_callback(future.core().scheduler.reports(), || function(&future));
         Variables::swap(&self.context);
+    }
+
+    fn describe(&self) -> Standing {
+        Standing { place: Some(self.added_at), ..Standing::default() }
     }
 }

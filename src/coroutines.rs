@@ -26,7 +26,7 @@ use crate::exceptions::{Error, ErrorKind, Result};
 use crate::fiber::{Fiber, Refusal};
 use crate::future_core::AnyFuture;
 use crate::futures::Future;
-use crate::traces::Trace;
+use crate::traces::{Begin, Trace};
 
 /// How many operations that need not wait a task may do in one step before it is
 /// made to give way to the others.
@@ -139,7 +139,7 @@ pub(crate) fn suspend(awaited: Option<Rc<dyn AnyFuture>>) -> Result {
     // makes a task current only while it resumes that fiber, on this thread.
     unsafe { coroutine.fiber.suspend() };
     while coroutine.inspected.get() {
-        let trace = Trace::capture(coroutine.fiber.base());
+        let trace = Trace::capture(coroutine.fiber.base(), Begin::Here);
         TRACE.with(|found| found.set(trace));
         // SAFETY: `inspect` has just resumed the fiber.
         unsafe { coroutine.fiber.suspend() };
@@ -148,11 +148,14 @@ pub(crate) fn suspend(awaited: Option<Rc<dyn AnyFuture>>) -> Result {
 }
 
 impl Coroutine {
-    /// What is on its stack. Nothing before it begins and after it has ended, in the
-    /// middle of a panic, and while it runs but is not the current one.
+    /// What is on its stack. Nothing before it begins and after it has ended, and in
+    /// the middle of a panic unless it runs. Of one that runs an eager task just now,
+    /// without the generators that it is in.
     pub(crate) fn inspect(&self) -> Trace {
-        if ptr::eq(COROUTINE.get(), self) {
-            return Trace::capture(self.fiber.base());
+        if self.fiber.is_running() {
+            let is_current = ptr::eq(COROUTINE.get(), self);
+            let begin = if is_current { Begin::Here } else { Begin::OnOwnStack };
+            return Trace::capture(self.fiber.base(), begin);
         }
         if !self.fiber.is_suspended() || self.fiber.base() == 0 || std::thread::panicking() {
             return Trace::nothing();

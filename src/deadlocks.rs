@@ -17,6 +17,9 @@ use crate::task_core::{TaskObject, task_core, unfinished};
 /// How many tasks the message of a deadlock names.
 const TASKS_TOLD: usize = 50;
 
+/// Who holds something though its task is not there any more.
+pub(crate) const GONE: &str = "a task that has ended";
+
 /// A future that a task waits for, and what is behind it.
 pub(crate) struct Awaited {
     pub(crate) future: Rc<dyn AnyFuture>,
@@ -46,10 +49,10 @@ pub(crate) fn awaited_by(task: &dyn TaskObject) -> Vec<Awaited> {
 }
 
 /// The tasks among them, and those that hold what is waited for.
-pub(crate) fn needed_by(task: &dyn TaskObject) -> Vec<FutureId> {
+pub(crate) fn needed_among(awaited: &[Awaited]) -> Vec<FutureId> {
     let mut needed = Vec::new();
-    for Awaited { future, .. } in awaited_by(task) {
-        let id = task_core(&*future).map(|_| future.core().id());
+    for Awaited { future, .. } in awaited {
+        let id = task_core(&**future).map(|_| future.core().id());
         needed.extend(id.or(future.holder()));
     }
     needed.sort_unstable();
@@ -57,11 +60,12 @@ pub(crate) fn needed_by(task: &dyn TaskObject) -> Vec<FutureId> {
     needed
 }
 
-/// Circles among those who need each other: at least one of each knot. Each begins
-/// with its least number.
+/// Circles among those who need each other: at least one of each knot, and each with
+/// somebody who is in no other. Each begins with its least number.
 pub(crate) fn circles(needs: &HashMap<FutureId, Vec<FutureId>>) -> Vec<Vec<FutureId>> {
     let mut circles = Vec::new();
     let mut left = HashSet::new();
+    let mut told = HashSet::new();
     let mut starts: Vec<_> = needs.keys().copied().collect();
     starts.sort_unstable();
     for start in starts {
@@ -83,7 +87,12 @@ pub(crate) fn circles(needs: &HashMap<FutureId, Vec<FutureId>>) -> Vec<Vec<Futur
             };
             *branch += 1;
             if let Some(&from) = on_way.get(&next) {
-                circles.push(from_least(way[from..].iter().map(|(id, _)| *id).collect()));
+                // A knot of many has far more circles than anybody wants to see.
+                if !(told.contains(id) && told.contains(&next)) {
+                    let circle: Vec<_> = way[from..].iter().map(|(id, _)| *id).collect();
+                    told.extend(circle.iter().copied());
+                    circles.push(from_least(circle));
+                }
             } else if needs.contains_key(&next) && !left.contains(&next) {
                 enter = Some(next);
             }
@@ -106,8 +115,9 @@ pub(crate) fn deadlock(scheduler: &Rc<Scheduler>) -> Error {
     let tasks = unfinished(scheduler);
     let names: HashMap<_, _> =
         tasks.iter().map(|task| (task.core().id(), task.task().title())).collect();
-    let name = |id: &FutureId| names.get(id).cloned().unwrap_or_else(|| id.to_string());
-    let needs = tasks.iter().map(|task| (task.core().id(), needed_by(&**task))).collect();
+    let name = |id: &FutureId| names.get(id).map_or(GONE, String::as_str);
+    let needs = |task: &Rc<dyn TaskObject>| needed_among(&awaited_by(&**task));
+    let needs = tasks.iter().map(|task| (task.core().id(), needs(task))).collect();
     for circle in circles(&needs) {
         let circle: Vec<_> = circle.iter().chain(circle.first()).map(name).collect();
         // Writing into a string cannot fail.
@@ -119,7 +129,7 @@ pub(crate) fn deadlock(scheduler: &Rc<Scheduler>) -> Error {
         let label = waits.map_or_else(|| "nothing".to_owned(), |future| future.label());
         let _ = write!(text, "; {} waits for {label}", task.task().title());
         if let Some(holder) = holder {
-            let _ = write!(text, ", which {} has,", name(&holder));
+            let _ = write!(text, ", held by {},", name(&holder));
         }
         if let Some(place) = task.task().coroutine.suspended_at.get() {
             let _ = write!(text, " at {place}");

@@ -34,6 +34,8 @@ pub(crate) struct Standing {
     pub(crate) task: Option<String>,
     /// Where a task was suspended last, or made; where a callback was scheduled.
     pub(crate) place: Option<&'static Location<'static>>,
+    /// Whether a task has been suspended yet.
+    pub(crate) begun: bool,
     /// Whether a task has ended.
     pub(crate) ended: bool,
 }

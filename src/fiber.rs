@@ -31,7 +31,7 @@ use std::ptr;
 
 use corosensei::{Coroutine, CoroutineResult, Yielder};
 
-use crate::stack::{Stack, StackError, overflowed};
+use crate::stack::{DEFAULT_STACK_SIZE, Stack, StackError, overflowed};
 use crate::sys::overflow;
 
 thread_local! {
@@ -324,9 +324,18 @@ pub(crate) fn nested<R>(call: impl FnOnce() -> R) -> R {
     if level.0 % NESTED_CALLS != NESTED_CALLS - 1 {
         return call();
     }
-    match Stack::allocate(crate::stack::DEFAULT_STACK_SIZE) {
-        Ok(stack) => corosensei::on_stack(stack, call),
-        Err(_) => call(),
+    on_another_stack(call).unwrap_or_else(|call| call())
+}
+
+/// Calls a function on a stack of its own.
+///
+/// # Errors
+///
+/// The function back, if there is no stack to be had.
+pub(crate) fn on_another_stack<R, F: FnOnce() -> R>(call: F) -> Result<R, F> {
+    match Stack::allocate(DEFAULT_STACK_SIZE) {
+        Ok(stack) => Ok(corosensei::on_stack(stack, call)),
+        Err(_) => Err(call),
     }
 }
 

@@ -213,6 +213,7 @@ impl<T: 'static> Future<T> {
 
     /// Has `callback` called with the future, by `call_soon`, once it is done. It
     /// runs in a copy of the present context.
+    #[track_caller]
     pub fn add_done_callback<R: CallbackOutput + 'static>(
         &self,
         callback: impl FnOnce(&Future<T>) -> R + 'static,
@@ -223,6 +224,7 @@ impl<T: 'static> Future<T> {
     }
 
     /// The same, under an id that the caller chose.
+    #[track_caller]
     pub fn add_done_callback_with<R: CallbackOutput + 'static>(
         &self,
         id: CallbackId,

@@ -53,8 +53,8 @@ mod instruments;
 mod sys;
 // -- floor 1: stacks
 mod stack;
-mod traces;
 mod fiber;
+mod traces;
 mod yielder;
 mod generator;
 mod delegation;
@@ -91,6 +91,7 @@ mod locks;
 mod queues;
 mod gather;
 mod waits;
+mod as_completed;
 mod taskgroups;
 mod scoped;
 mod concurrent;
@@ -108,6 +109,7 @@ pub mod graph;
 pub mod from_asyncio;
 pub mod guide;
 
+pub use as_completed::{AsCompleted, as_completed};
 pub use awaitable::{Awaitable, ensure_future};
 pub use base_events::{EventLoop, get_running_loop};
 pub use border::{run_coroutine_threadsafe, wrap_future};
@@ -142,9 +144,7 @@ pub use tasks::{AnyTask, Task, TaskBuilder, all_tasks, current_task, spawn};
 pub use threads::to_thread;
 pub use timeouts::{Timeout, sleep, timeout, timeout_at};
 pub use traces::StackFrame;
-pub use waits::{
-    AsCompleted, AwaitedFuture, ReturnWhen, Waited, as_completed, shield, wait, wait_for,
-};
+pub use waits::{AwaitedFuture, ReturnWhen, Waited, shield, wait, wait_for};
 pub use yielder::{Delegate, GeneratorState, Yielder};
 
 /// The code blocks of the README are tests.

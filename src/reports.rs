@@ -9,6 +9,9 @@ use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::rc::Rc;
 use std::time::Duration;
 
+use tracing::dispatcher::{self, Dispatch};
+use tracing::subscriber::NoSubscriber;
+
 use crate::constants::{SLOW_LOCK, SLOW_STEP};
 use crate::exceptions::{Error, Result};
 use crate::fiber::without_suspending;
@@ -191,7 +194,7 @@ impl Reports {
 /// standard error if nothing listens to those, as Python's logging does.
 pub(crate) fn default_exception_handler(context: &ExceptionContext) {
     let ExceptionContext { source, message, exception, task, created_at } = context;
-    if tracing::dispatcher::has_been_set() {
+    if is_heard() {
         let (exception, task) = (exception.as_ref().map(tracing::field::display), task.as_deref());
         let created_at = created_at.map(tracing::field::display);
         if source.is_warning() {
@@ -205,6 +208,13 @@ pub(crate) fn default_exception_handler(context: &ExceptionContext) {
     let exception = exception.as_ref().map(|error| format!(": {error}")).unwrap_or_default();
     let made = created_at.map(|place| format!(" (made at {place})")).unwrap_or_default();
     eprintln!("stackio: {message}{task}{exception}{made}");
+}
+
+/// Whether anybody on this thread listens to `tracing`. Having been set somewhere is
+/// not enough: a subscriber of another thread hears nothing of this one.
+fn is_heard() -> bool {
+    let nobody = |dispatch: &Dispatch| dispatch.is::<NoSubscriber>();
+    dispatcher::has_been_set() && !dispatcher::get_default(nobody)
 }
 
 /// Runs code of the user's in the middle of something; a panic is an error.

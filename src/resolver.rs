@@ -3,7 +3,7 @@
 use std::io;
 use std::net::{IpAddr, SocketAddr, SocketAddrV4, SocketAddrV6, ToSocketAddrs};
 
-use crate::threads::to_thread;
+use crate::threads::call_on_thread;
 
 /// Where to connect or bind to: an address, or a name and a port.
 ///
@@ -16,6 +16,7 @@ pub trait ToAddrs {
     ///
     /// Kind `InvalidInput` if it is not of the form `host:port`; what the system's
     /// resolver reports; a cancellation of the task.
+    #[track_caller]
     fn to_addrs(&self) -> io::Result<Vec<SocketAddr>>;
 }
 
@@ -31,7 +32,8 @@ pub(crate) fn resolve(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
     }
     let name = host.to_owned();
     let lookup = move || (name.as_str(), port).to_socket_addrs().map(Iterator::collect::<Vec<_>>);
-    let addresses = to_thread(lookup).map_err(io::Error::from)?;
+    let addresses =
+        call_on_thread(format!("the address of {host}"), lookup).map_err(io::Error::from)?;
     let addresses = addresses.map_err(|error| {
         io::Error::new(error.kind(), format!("cannot resolve the host name `{host}`: {error}"))
     })?;

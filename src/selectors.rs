@@ -22,6 +22,7 @@ use crate::futures::Future;
 use crate::instruments::FlowEvent;
 use crate::registry::Registry;
 use crate::reports::{ExceptionContext, ExceptionSource};
+use crate::subjects::Subject;
 
 /// The token by which other threads wake the selector.
 const WAKE: Token = Token(usize::MAX);
@@ -34,6 +35,16 @@ const EVENTS: usize = 1024;
 pub(crate) enum Direction {
     Read,
     Write,
+}
+
+impl Subject for (RawFd, Direction) {
+    fn title(&self) -> Option<String> {
+        let what = match self.1 {
+            Direction::Read => "readable",
+            Direction::Write => "writable",
+        };
+        Some(format!("descriptor {} to become {what}", self.0))
+    }
 }
 
 /// One direction of a descriptor.
@@ -124,11 +135,7 @@ impl Registration {
                 if stale.is_none() {
                     self.driver.waiting.set(self.driver.waiting.get() + 1);
                 }
-                let subject = match direction {
-                    Direction::Read => "a descriptor to become readable",
-                    Direction::Write => "a descriptor to become writable",
-                };
-                let future = Future::about(subject, self.driver.scheduler.clone());
+                let future = Future::about((self.fd, direction), self.driver.scheduler.clone());
                 *waiter = Some(future.clone());
                 Some(future)
             }

@@ -54,6 +54,13 @@ impl Subject for (&'static str, Weak<dyn AnyFuture>) {
     }
 }
 
+/// Something that is described when it is made.
+impl Subject for String {
+    fn title(&self) -> Option<String> {
+        Some(self.clone())
+    }
+}
+
 /// Several others.
 impl Subject for (&'static str, Rc<[Rc<dyn AnyFuture>]>) {
     fn title(&self) -> Option<String> {

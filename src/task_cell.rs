@@ -99,6 +99,7 @@ impl<T: 'static, F: FnOnce() -> Result<T> + 'static> Runnable for TaskCell<T, F>
         Standing {
             task: Some(self.task.title()),
             place: Some(suspended.unwrap_or(self.core.created_at)),
+            begun: suspended.is_some(),
             ended: self.core.is_done(),
         }
     }

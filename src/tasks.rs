@@ -16,7 +16,7 @@ use crate::instruments::{FlowEvent, FutureId, TaskRef};
 use crate::steps::{schedule_first_step, step_eagerly};
 use crate::task_cell::TaskCell;
 use crate::task_core::{Name, TaskCore, TaskObject, register, task_core, unfinished};
-use crate::traces::StackFrame;
+use crate::traces::{Names, StackFrame};
 
 /// A coroutine that the loop runs (`asyncio.Task`): it is also the future of the
 /// coroutine's result.
@@ -337,9 +337,10 @@ impl AnyTask {
     /// The calls on its stack, the innermost first: where it is suspended, and what
     /// called that (`Task.get_stack`, which in Python shows one frame).
     ///
-    /// Empty for a task that has not begun or has ended, in a build without the
-    /// feature `inspect`, and if too little of its stack is left to walk it. A
-    /// program without debug information has no files and lines.
+    /// Of a recursion it has about the innermost 1,000 calls. Empty for a task that has
+    /// not begun or has ended, in a build without the feature `inspect`, and if less
+    /// than 4 KiB of its stack are left; for another task also while the thread is
+    /// panicking. A program without debug information has no files and lines.
     ///
     /// ```
     /// use stackio::{millis, sleep, spawn, yield_now};
@@ -360,7 +361,7 @@ impl AnyTask {
     #[doc(alias = "get_stack")]
     pub fn stack(&self) -> Vec<StackFrame> {
         let Some(task) = self.task().filter(|_| !self.done()) else { return Vec::new() };
-        task.coroutine.inspect().resolve()
+        Names::new().resolve(&task.coroutine.inspect())
     }
 
     /// The task with its type back, if its results are of type `T`.

@@ -13,6 +13,7 @@ use crate::coroutines::check_suspendable;
 use crate::exceptions::{Error, ErrorKind, Result};
 use crate::executor::ThreadPoolExecutor;
 use crate::futures::Future;
+use crate::subjects::Subject;
 use crate::timeouts::timeout;
 
 /// How long closing a loop waits for jobs that are still running; asyncio's figure.
@@ -41,10 +42,19 @@ const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(300);
 /// [`shutdown_default_executor`](EventLoop::shutdown_default_executor).
 #[track_caller]
 pub fn to_thread<T: Send + 'static>(function: impl FnOnce() -> T + Send + 'static) -> Result<T> {
+    call_on_thread("a job of to_thread", function)
+}
+
+/// The same, and says what for.
+#[track_caller]
+pub(crate) fn call_on_thread<T: Send + 'static>(
+    what: impl Subject,
+    function: impl FnOnce() -> T + Send + 'static,
+) -> Result<T> {
     check_suspendable()?;
     let event_loop = get_running_loop()?;
     let job = submit(&event_loop, None, function)?;
-    let ended = bring(&event_loop, &job, ConcurrentFuture::take).join();
+    let ended = bring(what, &event_loop, &job, ConcurrentFuture::take).join();
     if ended.is_err() {
         // At once, and not when the loop comes to the callback of the future.
         job.cancel();
@@ -116,7 +126,7 @@ impl EventLoop {
         function: impl FnOnce() -> T + Send + 'static,
     ) -> Future<T> {
         match submit(self, executor.into(), function) {
-            Ok(job) => bring(self, &job, ConcurrentFuture::take),
+            Ok(job) => bring("a job of an executor", self, &job, ConcurrentFuture::take),
             Err(error) => {
                 let failed = self.create_future();
                 // It is pending, so this cannot fail.
@@ -154,7 +164,9 @@ impl EventLoop {
         let (ended, limit) = (executor.begin_shutdown(), limit.into());
         let waited = if self.is_running() {
             check_suspendable()?;
-            let wait = || bring(self, ended, ConcurrentFuture::peek).join();
+            let wait = || {
+                bring("the end of the default executor", self, ended, ConcurrentFuture::peek).join()
+            };
             match limit {
                 None => wait(),
                 Some(limit) => timeout(limit, |_| wait()),

@@ -30,25 +30,66 @@ impl fmt::Display for StackFrame {
     }
 }
 
+impl StackFrame {
+    /// The function without its path and type parameters: `fetch` for
+    /// `crawler::fetch<Page>`. A closure has the name of the function that it is in,
+    /// with `{{closure}}` behind it, as far as that is known.
+    pub fn name(&self) -> &str {
+        // A path may have others inside: `<crawler::Page as core::fmt::Display>::fmt`.
+        let mut depth = 0_usize;
+        let mut name = 0;
+        let mut closure = None;
+        for (at, _) in self.function.match_indices(['<', '>', ':']) {
+            match &self.function[at..] {
+                rest if rest.starts_with('<') => depth += 1,
+                rest if rest.starts_with("->") => {}
+                rest if rest.starts_with('>') => depth = depth.saturating_sub(1),
+                rest if depth == 0 && rest.starts_with("::{{") => closure = closure.or(Some(name)),
+                rest if depth == 0 && rest.starts_with("::") && closure.is_none() => name = at + 2,
+                _ => {}
+            }
+        }
+        let name = &self.function[closure.unwrap_or(name)..];
+        match name.find('<') {
+            Some(end @ 1..) => &name[..end],
+            _ => name,
+        }
+    }
+}
+
+/// Where a trace is to begin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Begin {
+    /// With the function that runs, which may be on the stack of a generator.
+    Here,
+    /// With the first function on the stack that is asked for.
+    OnOwnStack,
+}
+
 #[cfg(feature = "inspect")]
-pub(crate) use walking::Trace;
+pub(crate) use walking::{Names, Trace};
 
 #[cfg(not(feature = "inspect"))]
-pub(crate) use without::Trace;
+pub(crate) use without::{Names, Trace};
 
 #[cfg(feature = "inspect")]
 mod walking {
+    use std::collections::HashMap;
+    use std::env;
+    use std::ffi::c_void;
     use std::ops::Range;
     use std::path::Path;
 
-    use super::StackFrame;
+    use super::{Begin, StackFrame};
+    use crate::fiber::on_another_stack;
     use crate::stack::stack_around;
 
-    /// Bytes of stack that walking it may take.
-    const ROOM: usize = 12 * 1024;
+    /// Bytes of its stack that have to be left to begin: walking takes far more, but
+    /// is done on another one.
+    const ROOM: usize = 4 * 1024;
 
     /// How many calls are looked at; a recursion may be deeper.
-    const DEEPEST: usize = 256;
+    const DEEPEST: usize = 1024;
 
     /// Return addresses, not looked up yet.
     pub(crate) struct Trace(Vec<backtrace::Frame>);
@@ -60,36 +101,61 @@ mod walking {
 
         /// Walks from here to the end of the coroutine's stack that `base` is on.
         /// Nothing is found where too little of the stack is left for it.
-        pub(crate) fn capture(base: usize) -> Trace {
+        pub(crate) fn capture(base: usize, begin: Begin) -> Trace {
             let here = std::ptr::from_ref(&base).addr();
-            let (Some(own), Some(innermost)) = (stack_around(base), stack_around(here)) else {
-                return Trace::nothing();
-            };
-            if here - innermost.start < ROOM {
-                return Trace::nothing();
+            let left = stack_around(here).map_or(usize::MAX, |innermost| here - innermost.start);
+            match stack_around(base) {
+                Some(own) if left >= ROOM => {
+                    let walked = on_another_stack(|| walk(&own, begin));
+                    Trace(walked.unwrap_or_default())
+                }
+                _ => Trace::nothing(),
             }
-            Trace(walk(&own))
+        }
+    }
+
+    /// Looks functions up, each once.
+    pub(crate) struct Names {
+        known: HashMap<usize, Vec<StackFrame>>,
+        sorter: Sorter,
+        /// Files below it are shown without it.
+        directory: Option<String>,
+    }
+
+    impl Names {
+        pub(crate) fn new() -> Names {
+            let directory = env::current_dir().ok();
+            let directory = directory.and_then(|here| here.into_os_string().into_string().ok());
+            Names { known: HashMap::new(), sorter: Sorter::new(), directory }
         }
 
-        /// Looks up what was found. What belongs to this crate is left out at both
+        /// What was found, by name. What belongs to this crate is left out at both
         /// ends, but for the function that was called to wait.
-        pub(crate) fn resolve(&self) -> Vec<StackFrame> {
+        pub(crate) fn resolve(&mut self, trace: &Trace) -> Vec<StackFrame> {
             let mut frames = Vec::new();
-            for frame in &self.0 {
-                backtrace::resolve_frame(frame, |symbol| {
-                    frames.push(StackFrame {
-                        function: symbol.name().map(|name| format!("{name:#}")).unwrap_or_default(),
-                        file: symbol.filename().map(|file| file.display().to_string()),
-                        line: symbol.lineno(),
-                    });
-                });
+            for frame in &trace.0 {
+                let found = self.known.entry(frame.ip().addr()).or_insert_with(|| look_up(frame));
+                frames.extend_from_slice(found);
             }
-            without_machinery(&mut frames);
-            if let Some(here) = std::env::current_dir().ok().as_deref().and_then(Path::to_str) {
-                frames.iter_mut().for_each(|frame| frame.shorten(here));
+            without_machinery(&mut frames, &self.sorter);
+            if let Some(directory) = &self.directory {
+                frames.iter_mut().for_each(|frame| frame.shorten(directory));
             }
             frames
         }
+    }
+
+    /// The function of a frame, and those that were inlined into it.
+    fn look_up(frame: &backtrace::Frame) -> Vec<StackFrame> {
+        let mut found = Vec::new();
+        backtrace::resolve_frame(frame, |symbol| {
+            found.push(StackFrame {
+                function: symbol.name().map(|name| format!("{name:#}")).unwrap_or_default(),
+                file: symbol.filename().map(|file| file.display().to_string()),
+                line: symbol.lineno(),
+            });
+        });
+        found
     }
 
     impl StackFrame {
@@ -104,7 +170,7 @@ mod walking {
 
     /// A generator's stack may come first; what comes after the coroutine's own is
     /// that of who asks.
-    fn walk(own: &Range<usize>) -> Vec<backtrace::Frame> {
+    fn walk(own: &Range<usize>, begin: Begin) -> Vec<backtrace::Frame> {
         let mut frames: Vec<backtrace::Frame> = Vec::new();
         let mut entered = false;
         backtrace::trace(|frame| {
@@ -113,7 +179,9 @@ mod walking {
                 return false;
             }
             entered |= inside;
-            frames.push(frame.clone());
+            if entered || begin == Begin::Here {
+                frames.push(frame.clone());
+            }
             frames.len() < DEEPEST
         });
         frames
@@ -130,15 +198,22 @@ mod walking {
     /// Where functions come from: by file, since a function that was inlined has
     /// no path in its name; by path, where there are no files.
     struct Sorter {
+        /// The directory of the crate's sources.
         sources: Option<String>,
     }
 
     impl Sorter {
-        /// This very file is in every trace, and its neighbours are the crate.
-        fn of(frames: &[StackFrame]) -> Sorter {
-            let mut files = frames.iter().filter_map(|frame| frame.file.as_deref());
-            let sources = files.find_map(|file| file.strip_suffix("traces.rs"));
-            Sorter { sources: sources.map(str::to_owned) }
+        fn new() -> Sorter {
+            let mut sources = None;
+            // A look-up takes an address for one that a call returns to.
+            let in_this_file = (Sorter::new as fn() -> Sorter as *mut c_void).wrapping_byte_add(1);
+            backtrace::resolve(in_this_file, |symbol| {
+                let file = symbol.filename().and_then(Path::to_str);
+                if let Some(directory) = file.and_then(|file| file.strip_suffix("traces.rs")) {
+                    sources = Some(directory.to_owned());
+                }
+            });
+            Sorter { sources }
         }
 
         fn origin(&self, frame: &StackFrame) -> Origin {
@@ -153,10 +228,18 @@ mod walking {
         }
     }
 
-    const BELOW_BY_FILE: &[&str] = &["/rustc/", "/library/std/", "/corosensei-", "/backtrace-"];
+    const BELOW_BY_FILE: &[&str] = &["/rustc/", "/rustlib/", "/corosensei-", "/backtrace-"];
 
-    const BELOW_BY_NAME: &[&str] =
-        &["std::", "core::", "alloc::", "corosensei::", "backtrace::", "__rust", "stack_init"];
+    const BELOW_BY_NAME: &[&str] = &[
+        "std::",
+        "core::",
+        "alloc::",
+        "corosensei::",
+        "backtrace::",
+        "__rust",
+        "stack_init_trampoline",
+        "stack_call_trampoline",
+    ];
 
     fn origin_by_name(function: &str) -> Origin {
         let path = function.trim_start_matches(['<', '&']);
@@ -168,12 +251,8 @@ mod walking {
         }
     }
 
-    fn without_machinery(frames: &mut Vec<StackFrame>) {
-        let sorter = Sorter::of(frames);
-        let is = |origin| {
-            let sorter = &sorter;
-            move |frame: &StackFrame| sorter.origin(frame) == origin
-        };
+    fn without_machinery(frames: &mut Vec<StackFrame>, sorter: &Sorter) {
+        let is = |origin| move |frame: &StackFrame| sorter.origin(frame) == origin;
         let end = frames.iter().rposition(is(Origin::User)).map_or(0, |last| last + 1);
         frames.truncate(end);
         let first = frames.iter().position(is(Origin::User)).unwrap_or(0);
@@ -184,22 +263,55 @@ mod walking {
 
 #[cfg(not(feature = "inspect"))]
 mod without {
-    use super::StackFrame;
+    use super::{Begin, StackFrame};
 
     /// Nothing, in a build without the feature `inspect`.
     pub(crate) struct Trace;
+
+    pub(crate) struct Names;
+
+    impl Names {
+        pub(crate) fn new() -> Names {
+            Names
+        }
+
+        pub(crate) fn resolve(&mut self, _trace: &Trace) -> Vec<StackFrame> {
+            Vec::new()
+        }
+    }
 
     impl Trace {
         pub(crate) const fn nothing() -> Trace {
             Trace
         }
 
-        pub(crate) fn capture(_base: usize) -> Trace {
+        pub(crate) fn capture(_base: usize, _begin: Begin) -> Trace {
             Trace
         }
+    }
+}
 
-        pub(crate) fn resolve(&self) -> Vec<StackFrame> {
-            Vec::new()
+#[cfg(test)]
+mod tests {
+    use super::StackFrame;
+
+    #[test]
+    fn a_name_has_no_path_and_no_parameters() {
+        let names = [
+            ("crawler::fetch", "fetch"),
+            ("fetch<alloc::vec::Vec<u8>>", "fetch"),
+            ("stackio::queues::Queue<T>::get", "get"),
+            ("<impl stackio::Future<T>>::wait", "wait"),
+            ("<crawler::Page as core::fmt::Display>::fmt", "fmt"),
+            ("<fn() -> a::B as c::D>::call", "call"),
+            ("crawler::main::{{closure}}", "main::{{closure}}"),
+            ("crawler::main::{{closure}}::{{closure}}", "main::{{closure}}::{{closure}}"),
+            ("{closure#3}", "{closure#3}"),
+            ("", ""),
+        ];
+        for (function, name) in names {
+            let frame = StackFrame { function: function.to_owned(), file: None, line: None };
+            assert_eq!(frame.name(), name);
         }
     }
 }

@@ -7,12 +7,13 @@
 //! suspended at, while it still blocks.
 
 use std::fmt::Write as _;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use tracing::dispatcher;
+use tracing::dispatcher::{self, Dispatch};
 
 use crate::events::{Runnable, Scheduler, Standing};
 use crate::reports::{ExceptionContext, ExceptionSource, default_exception_handler};
@@ -31,16 +32,8 @@ impl Watchdog {
     pub(crate) fn new() -> Watchdog {
         let shared = Arc::new(Shared::default());
         let looking = shared.clone();
-        // What this thread's subscriber is to hear, and not only the global one.
-        let listening = dispatcher::has_been_set().then(|| dispatcher::get_default(Clone::clone));
-        let started = thread::Builder::new().name("stackio-watchdog".to_owned()).spawn(move || {
-            looking.look_on(&|context| match &listening {
-                Some(dispatch) => {
-                    dispatcher::with_default(dispatch, || default_exception_handler(context));
-                }
-                None => default_exception_handler(context),
-            });
-        });
+        let named = thread::Builder::new().name("stackio-watchdog".to_owned());
+        let started = named.spawn(move || looking.look_on());
         if let Err(error) = &started {
             tracing::warn!(%error, "debug mode: no thread to watch for steps that block");
         }
@@ -48,18 +41,21 @@ impl Watchdog {
     }
 
     /// Runs one step; reports it if it takes long.
-    pub(crate) fn run(&self, scheduler: &Scheduler, step: Rc<dyn Runnable>) {
-        let begin = step.describe();
+    pub(crate) fn run(&self, scheduler: &Scheduler, runnable: Rc<dyn Runnable>) {
+        let begin = runnable.describe();
         let limit = scheduler.reports().slow_step.get();
         let began = Instant::now();
         let tell_after = limit.max(SOONEST);
-        let running =
-            Running::begin(&self.shared, Step { standing: begin.clone(), began, tell_after });
-        step.clone().run();
+        // What this thread's subscriber is to hear, and not only the global one.
+        let listening = dispatcher::has_been_set().then(|| dispatcher::get_default(Clone::clone));
+        let standing = begin.clone();
+        let step = Step { standing, began, tell_after, listening };
+        let running = Running::begin(&self.shared, step);
+        runnable.clone().run();
         let took = began.elapsed();
         drop(running);
         if took >= limit {
-            scheduler.reports().report(&slow_step(&begin, &step.describe(), took));
+            scheduler.reports().report(&slow_step(&begin, &runnable.describe(), took));
         }
     }
 }
@@ -69,7 +65,7 @@ impl Drop for Watchdog {
         self.shared.lock().ending = true;
         self.shared.changed.notify_one();
         if let Some(thread) = self.thread.take() {
-            // It does nothing that could panic.
+            // It does nothing that could panic, but for what it catches.
             let _ended = thread.join();
         }
     }
@@ -92,7 +88,9 @@ impl Running<'_> {
 
 impl Drop for Running<'_> {
     fn drop(&mut self) {
-        self.0.lock().step = None;
+        let step = self.0.lock().step.take();
+        // Outside of the lock: its subscriber is the user's.
+        drop(step);
     }
 }
 
@@ -114,20 +112,33 @@ fn slow_step(begin: &Standing, end: &Standing, took: Duration) -> ExceptionConte
 }
 
 fn blocking(step: &Step, elapsed: Duration) -> ExceptionContext {
-    let since = step.standing.place.map(|place| format!("{place}")).unwrap_or_default();
-    let text = match &step.standing.task {
-        Some(name) => format!(
-            "the task `{name}` has been blocking the event loop for {elapsed:?}, since it went on \
-             from {since}"
-        ),
-        None => format!(
-            "a callback has been blocking the event loop for {elapsed:?}; it was scheduled at \
-             {since}"
-        ),
+    let Standing { task, place, begun, .. } = &step.standing;
+    let mut text = match task {
+        Some(name) => format!("the task `{name}` has been blocking the event loop for {elapsed:?}"),
+        None => format!("a callback has been blocking the event loop for {elapsed:?}"),
+    };
+    // Writing into a string cannot fail.
+    let _ = match (task, place) {
+        (Some(_), Some(place)) if *begun => write!(text, ", since it went on from {place}"),
+        (Some(_), Some(place)) => write!(text, ", since it began; it was spawned at {place}"),
+        (None, Some(place)) => write!(text, "; it was scheduled at {place}"),
+        (_, None) => Ok(()),
     };
     let mut context = ExceptionContext::new(ExceptionSource::SlowStep, text);
-    context.task = step.standing.task.clone();
+    context.task = task.clone();
     context
+}
+
+/// Says so, on the watchdog's thread. What it says it to is the user's, and may panic.
+fn tell(context: &ExceptionContext, listening: Option<Dispatch>) {
+    let told = catch_unwind(AssertUnwindSafe(|| match &listening {
+        Some(dispatch) => {
+            dispatcher::with_default(dispatch, || default_exception_handler(context));
+        }
+        None => default_exception_handler(context),
+    }));
+    // The next step is watched as well, and the payload may panic when it is dropped.
+    std::mem::forget(told);
 }
 
 /// The step that is running.
@@ -136,6 +147,8 @@ struct Step {
     began: Instant,
     /// When to speak of it next.
     tell_after: Duration,
+    /// Who listens to the thread that runs it; `None` if nobody listens anywhere.
+    listening: Option<Dispatch>,
 }
 
 #[derive(Default)]
@@ -157,7 +170,7 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn look_on(&self, tell: &dyn Fn(&ExceptionContext)) {
+    fn look_on(&self) {
         let mut state = self.lock();
         while !state.ending {
             let Some(step) = &mut state.step else {
@@ -175,9 +188,9 @@ impl Shared {
             }
             // Less often the longer it lasts.
             step.tell_after = elapsed * 2;
-            let context = blocking(step, elapsed);
+            let (context, listening) = (blocking(step, elapsed), step.listening.clone());
             drop(state);
-            tell(&context);
+            tell(&context, listening);
             state = self.lock();
         }
     }

@@ -69,7 +69,7 @@ impl Barrier {
             return Err(Error::text(ErrorKind::Value, "a barrier is for one task at least"));
         }
         let (state, count) = (Cell::new(State::Filling), Cell::new(0));
-        Ok(Barrier { changed: Condition::new(), parties, state, count })
+        Ok(Barrier { changed: Condition::inside_of("barrier"), parties, state, count })
     }
 
     /// Waits until all are there; gives the place of this one, 0 for the first.

@@ -74,6 +74,11 @@ impl Condition {
         Condition { lock, line: Line::of("condition") }
     }
 
+    /// One that is the inside of something else.
+    pub(super) fn inside_of(kind: &'static str) -> Condition {
+        Condition { lock: Rc::default(), line: Line::of(kind) }
+    }
+
     /// Takes its lock, as [`Lock::acquire`] does.
     ///
     /// # Errors

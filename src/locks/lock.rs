@@ -3,6 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::panic::Location;
+use std::rc::Rc;
 
 use super::line::{Line, LockStatistics};
 use crate::clock::Instant;
@@ -90,8 +91,12 @@ impl Lock {
     /// ```
     #[track_caller]
     pub fn acquire(&self) -> Result {
+        if self.locked.get()
+            && let Some(report) = self.held_long("has been held")
+        {
+            report.send();
+        }
         if self.locked.get() || self.line.has_claims() {
-            self.warn_if_held_long("has been held");
             let waiter = self.line.enter()?;
             self.line.primitive.set_holder(self.holder.borrow().as_ref().map(|holder| holder.id));
             let waited = waiter.wait();
@@ -114,16 +119,17 @@ impl Lock {
         *self.holder.borrow_mut() = holder;
     }
 
-    /// Says so once, in debug mode.
-    fn warn_if_held_long(&self, how: &str) {
+    /// In debug mode, and once: what to say if it has been held for long. Whoever is
+    /// told may use the lock, so nothing may be half done then.
+    #[must_use]
+    fn held_long(&self, how: &str) -> Option<Report> {
         let holder = self.holder.borrow();
-        let Some(Holder { name, since, .. }) = &*holder else { return };
-        let (Some((begin, place)), Ok(scheduler)) = (since.get(), Scheduler::running()) else {
-            return;
-        };
+        let Holder { name, since, .. } = holder.as_ref()?;
+        let (begin, place) = since.get()?;
+        let scheduler = Scheduler::try_running()?;
         let held = scheduler.now() - begin;
         if held < scheduler.reports().slow_lock.get() {
-            return;
+            return None;
         }
         since.set(None);
         let waiting = self.line.waiting();
@@ -133,8 +139,7 @@ impl Lock {
         );
         let mut context = ExceptionContext::new(ExceptionSource::HeldLock, text);
         context.task = Some(name.to_string());
-        drop(holder);
-        scheduler.reports().report(&context);
+        Some(Report { scheduler, context })
     }
 
     /// Gives the lock back and wakes the first who waits.
@@ -153,9 +158,12 @@ impl Lock {
         if !self.locked.replace(false) {
             return Err(Error::text(ErrorKind::Runtime, "cannot release a lock that is not taken"));
         }
-        self.warn_if_held_long("was held");
+        let report = self.held_long("was held");
         self.set_holder(None);
         self.line.wake_head();
+        if let Some(report) = report {
+            report.send();
+        }
         Ok(())
     }
 
@@ -206,6 +214,19 @@ impl Lock {
     pub fn statistics(&self) -> LockStatistics {
         let holder = self.holder.borrow().as_ref().map(|holder| holder.name.to_string());
         self.line.statistics(holder)
+    }
+}
+
+/// What debug mode has to say of a lock.
+struct Report {
+    scheduler: Rc<Scheduler>,
+    context: ExceptionContext,
+}
+
+impl Report {
+    #[cold]
+    fn send(self) {
+        self.scheduler.reports().report(&self.context);
     }
 }
 

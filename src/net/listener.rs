@@ -166,7 +166,8 @@ impl Turn<'_> {
     #[track_caller]
     fn take(listening: &Listening) -> io::Result<Turn<'_>> {
         if listening.accepting.replace(true) {
-            listening.line.wait("a turn at accepting", |woken| {
+            let fd = listening.io.as_fd().as_raw_fd();
+            listening.line.wait(format!("a turn at listener {fd}"), |woken| {
                 // The turn had been passed here already: on to the next.
                 if woken {
                     drop(Turn(listening));

@@ -45,16 +45,34 @@ fn first_of<T>(
     addresses: impl ToAddrs,
     mut attempt: impl FnMut(&SocketAddr) -> io::Result<T>,
 ) -> io::Result<T> {
-    let mut failure = io::Error::new(io::ErrorKind::InvalidInput, "no address was given");
+    let mut failures = Failures::default();
     for address in addresses.to_addrs()? {
         match attempt(&address) {
             Ok(done) => return Ok(done),
-            // A cancel, or a time that is up, ends all attempts.
-            Err(error) if carries_error(&error) => return Err(error),
-            Err(error) => failure = error,
+            Err(error) => failures.note(error)?,
         }
     }
-    Err(failure)
+    Err(failures.last())
+}
+
+/// Why none of several addresses would do.
+#[derive(Default)]
+struct Failures(Option<io::Error>);
+
+impl Failures {
+    /// A cancellation, or a time that is up, ends all attempts.
+    fn note(&mut self, error: io::Error) -> io::Result<()> {
+        if carries_error(&error) {
+            return Err(error);
+        }
+        self.0 = Some(error);
+        Ok(())
+    }
+
+    fn last(self) -> io::Error {
+        let none = || io::Error::new(io::ErrorKind::InvalidInput, "no address was given");
+        self.0.unwrap_or_else(none)
+    }
 }
 
 /// How long the reads and writes of a socket may wait.

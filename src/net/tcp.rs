@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use socket2::{Protocol, Type};
 
-use super::{Limits, check_timeout, first_of, open};
+use super::{Failures, Limits, check_timeout, open};
 use crate::resolver::ToAddrs;
 use crate::selector_events::Watched;
 use crate::selectors::Direction;
@@ -56,7 +56,15 @@ impl TcpStream {
     /// That of the last address tried; of the resolver; a cancellation.
     #[track_caller]
     pub fn connect(address: impl ToAddrs) -> io::Result<TcpStream> {
-        first_of(address, connect)
+        // Not by a closure, which would not know from where it is called.
+        let mut failures = Failures::default();
+        for address in address.to_addrs()? {
+            match connect(&address) {
+                Ok(stream) => return Ok(stream),
+                Err(error) => failures.note(error)?,
+            }
+        }
+        Err(failures.last())
     }
 
     /// Connects, and gives up with `TimedOut` after that time.

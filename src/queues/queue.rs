@@ -10,7 +10,7 @@ use super::items::{Items, Order};
 use crate::events::Scheduler;
 use crate::exceptions::{Error, ErrorKind, Result};
 use crate::reports::drop_value;
-use crate::subjects::{Lazy, Primitive};
+use crate::subjects::{Lazy, Primitive, Subject};
 use crate::waiters::Waiters;
 
 /// A queue, first in, first out (`asyncio.Queue`).
@@ -144,11 +144,17 @@ impl<T> Queue<T> {
     /// an item's `Ord`.
     #[track_caller]
     pub fn get(&self) -> Result<T> {
+        self.get_from(|| self.something("an item of queue"))
+    }
+
+    /// The same, for somebody who waits for more than an item of a queue.
+    #[track_caller]
+    pub(crate) fn get_from<S: Subject>(&self, subject: impl Fn() -> Result<S>) -> Result<T> {
         while self.empty() {
             if self.is_shut_down.get() {
                 return Err(Error::from(ErrorKind::QueueShutDown));
             }
-            self.getters.wait(self.something("an item of queue")?, |woken| {
+            self.getters.wait(subject()?, |woken| {
                 if woken && !self.empty() {
                     self.getters.wake_one();
                 }

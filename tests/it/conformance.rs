@@ -19,17 +19,22 @@ const LIMIT: Duration = Duration::from_secs(30);
 
 #[test]
 fn every_scenario_leaves_the_trace_of_asyncio() {
-    check_all(64);
+    check_all(64, "0");
 }
 
 #[test]
 fn looking_at_the_selector_each_time_changes_no_trace() {
-    check_all(1);
+    check_all(1, "0");
+}
+
+#[test]
+fn debug_mode_changes_no_trace() {
+    check_all(64, "1");
 }
 
 #[test]
 fn an_unknown_op_is_refused_before_anything_runs() {
-    let mut interpreter = Interpreter::start(64);
+    let mut interpreter = Interpreter::start(64, "0");
     let program = serde_json::json!({
         "name": "unknown",
         "main": [{"op": "log", "text": "running"}, {"op": "no_such_op", "on": "x"}],
@@ -37,9 +42,9 @@ fn an_unknown_op_is_refused_before_anything_runs() {
     assert_eq!(interpreter.run(&program), ["refused no_such_op"]);
 }
 
-/// Runs all scenarios, with that select budget.
-fn check_all(select_budget: u32) {
-    let mut interpreter = Interpreter::start(select_budget);
+/// Runs all scenarios, with that select budget, and in debug mode or not.
+fn check_all(select_budget: u32, debug: &str) {
+    let mut interpreter = Interpreter::start(select_budget, debug);
     let mut run = 0;
     let mut failures = Vec::new();
     for scenario in scenarios() {
@@ -117,9 +122,10 @@ struct Interpreter {
 }
 
 impl Interpreter {
-    fn start(select_budget: u32) -> Interpreter {
+    fn start(select_budget: u32, debug: &str) -> Interpreter {
         let mut child = Command::new(example("conformance"))
             .args(["--batch", "--select-budget", &select_budget.to_string()])
+            .env("STACKIO_DEBUG", debug)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()

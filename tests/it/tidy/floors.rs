@@ -15,15 +15,15 @@ const FLOORS: &[&str] = &[
     // Words.
     "exceptions conversions constants clock context instruments sys",
     // Stacks: the unsafe cellar.
-    "stack traces fiber yielder generator delegation",
+    "stack fiber traces yielder generator delegation",
     // Promises.
     "timers reports events handles future_core subjects callbacks futures coroutines registry \
      task_core steps task_cell tasks deadlocks",
     // The loop.
     "selectors network remote watchdog base_events loop_methods closing selector_events signals",
     // Composing: no I/O of their own.
-    "awaitable waiters timeouts locks queues gather waits taskgroups scoped concurrent executor \
-     border threads resolver builders runners",
+    "awaitable waiters timeouts locks queues gather waits as_completed taskgroups scoped concurrent \
+     executor border threads resolver builders runners",
     // Transports.
     "protocols flow_control transports sslproto",
     // The friendly face.

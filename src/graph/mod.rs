@@ -25,6 +25,16 @@
 //! })?;
 //! # Ok::<(), stackio::Error>(())
 //! ```
+//!
+//! [`capture`] looks downwards from all tasks, [`capture_call_graph`] upwards from one
+//! future: its names are those of `asyncio.graph`. Looking changes nothing: not the
+//! order of steps, not what a task is told of. It may be done anywhere on the loop's
+//! thread: in a task, in a callback, in an [`Instrument`](crate::Instrument), and
+//! from outside between two runs.
+
+mod call_graph;
+
+pub use call_graph::{CallGraph, Target, capture_call_graph, print_call_graph};
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
@@ -32,16 +42,16 @@ use std::panic::Location;
 use std::rc::Rc;
 
 use crate::base_events::{EventLoop, get_running_loop};
-use crate::deadlocks::{Awaited, awaited_by, circles, needed_by};
+use crate::deadlocks::{Awaited, GONE, awaited_by, circles, needed_among};
 use crate::exceptions::Result;
 use crate::instruments::FutureId;
 use crate::signals::Signal;
 use crate::task_core::{TaskObject, unfinished};
-use crate::tasks::{AnyTask, current_task};
-use crate::traces::StackFrame;
+use crate::traces::{Names, StackFrame};
 
 /// What a task is doing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum TaskState {
     /// It has not taken its first step.
     Created,
@@ -59,7 +69,8 @@ pub enum TaskState {
 pub struct Wait {
     /// The number of the future.
     pub id: FutureId,
-    /// What it is: `task reader`, `a timer`, `lock #7`, `future #12`.
+    /// What it is, as it reads after "waits for": `task reader`, `a timer`, `lock #7`,
+    /// `an item of queue #8`, `descriptor 5 to become readable`, `future #12`.
     pub title: String,
     /// How many futures are between the task and this one: 1 for the children of a
     /// gather that the task waits for.
@@ -87,35 +98,37 @@ pub struct TaskNode {
     /// The unfinished tasks that it needs: those that it waits for, and those that
     /// hold what it waits for.
     pub needs: Vec<FutureId>,
-    /// The calls on its stack, as [`AnyTask::stack`].
+    /// The calls on its stack, as [`AnyTask::stack`](crate::AnyTask::stack). Empty in
+    /// an outline.
     pub stack: Vec<StackFrame>,
 }
 
 impl TaskNode {
-    fn of(task: &Rc<dyn TaskObject>, with_stack: bool) -> TaskNode {
+    fn of(task: &Rc<dyn TaskObject>, names: Option<&mut Names>) -> TaskNode {
         let core = task.task();
-        let id = task.core().id();
         let state = match core.coroutine.fiber.is_running() {
             true => TaskState::Running,
             false if core.coroutine.fiber.is_idle() => TaskState::Created,
             false if core.is_ready() => TaskState::Ready,
             false => TaskState::Waiting,
         };
-        let waits_for = awaited_by(&**task).into_iter().map(|Awaited { future, depth }| Wait {
+        let awaited = awaited_by(&**task);
+        let needs = needed_among(&awaited);
+        let waits_for = awaited.into_iter().map(|Awaited { future, depth }| Wait {
             id: future.core().id(),
             title: future.title(),
             depth,
             holder: future.holder(),
         });
         TaskNode {
-            id,
+            id: task.core().id(),
             name: core.title(),
             state,
             created_at: task.core().created_at,
             suspended_at: core.coroutine.suspended_at.get(),
             waits_for: waits_for.collect(),
-            needs: needed_by(&**task),
-            stack: if with_stack { core.coroutine.inspect().resolve() } else { Vec::new() },
+            needs,
+            stack: names.map_or_else(Vec::new, |names| names.resolve(&core.coroutine.inspect())),
         }
     }
 }
@@ -126,8 +139,8 @@ impl TaskNode {
 pub struct TaskGraph {
     tasks: Vec<TaskNode>,
     places: HashMap<FutureId, usize>,
-    /// Who needs a task.
-    needed_by: HashMap<FutureId, Vec<FutureId>>,
+    /// The tasks that need a task, or wait for another future.
+    awaited_by: HashMap<FutureId, Vec<FutureId>>,
 }
 
 /// The tasks of the loop that is running.
@@ -139,12 +152,39 @@ pub fn capture() -> Result<TaskGraph> {
     Ok(get_running_loop()?.task_graph())
 }
 
+/// The same without stacks, which is quick enough to be looked at many times a second.
+///
+/// # Errors
+///
+/// Kind `Runtime` if no loop is running.
+///
+/// ```
+/// use stackio::graph::{self, TaskState};
+///
+/// stackio::run(|| {
+///     let graph = graph::outline()?;
+///     let main = &graph.tasks()[0];
+///     assert_eq!((main.name.as_str(), main.state), ("Task-1", TaskState::Running));
+///     Ok(())
+/// })?;
+/// # Ok::<(), stackio::Error>(())
+/// ```
+pub fn outline() -> Result<TaskGraph> {
+    Ok(get_running_loop()?.task_outline())
+}
+
 impl EventLoop {
-    /// Its unfinished tasks, and who waits for whom. Each suspended task walks its
-    /// stack for this, which takes some microseconds, and looking up the names much
-    /// longer.
+    /// Its unfinished tasks, who waits for whom, and where. Each suspended task walks
+    /// its stack for this, which takes some microseconds; looking up a function takes
+    /// longer, and is done once for all tasks.
     pub fn task_graph(&self) -> TaskGraph {
-        TaskGraph::of(&unfinished(self.scheduler()), true)
+        let mut names = Names::new();
+        TaskGraph::of(&unfinished(self.scheduler()), Some(&mut names))
+    }
+
+    /// The same without stacks.
+    pub fn task_outline(&self) -> TaskGraph {
+        TaskGraph::of(&unfinished(self.scheduler()), None)
     }
 }
 
@@ -173,21 +213,26 @@ impl EventLoop {
         let scheduler = Rc::downgrade(self.scheduler());
         self.add_signal_handler(signal, move || {
             if let Some(scheduler) = scheduler.upgrade() {
-                eprint!("{}", TaskGraph::of(&unfinished(&scheduler), true));
+                eprint!("{}", TaskGraph::of(&unfinished(&scheduler), Some(&mut Names::new())));
             }
         })
     }
 }
 
 impl TaskGraph {
-    fn of(tasks: &[Rc<dyn TaskObject>], with_stacks: bool) -> TaskGraph {
-        let tasks: Vec<_> = tasks.iter().map(|task| TaskNode::of(task, with_stacks)).collect();
+    fn of(tasks: &[Rc<dyn TaskObject>], mut names: Option<&mut Names>) -> TaskGraph {
+        let tasks: Vec<_> =
+            tasks.iter().map(|task| TaskNode::of(task, names.as_deref_mut())).collect();
         let places = tasks.iter().enumerate().map(|(place, task)| (task.id, place)).collect();
-        let mut needed_by: HashMap<_, Vec<_>> = HashMap::new();
+        let mut awaited_by: HashMap<_, Vec<_>> = HashMap::new();
         for task in &tasks {
-            task.needs.iter().for_each(|id| needed_by.entry(*id).or_default().push(task.id));
+            let waits = task.waits_for.iter().map(|wait| wait.id);
+            let mut all: Vec<_> = waits.chain(task.needs.iter().copied()).collect();
+            all.sort_unstable();
+            all.dedup();
+            all.into_iter().for_each(|id| awaited_by.entry(id).or_default().push(task.id));
         }
-        TaskGraph { tasks, places, needed_by }
+        TaskGraph { tasks, places, awaited_by }
     }
 
     /// The tasks, in the order of their creation.
@@ -205,31 +250,44 @@ impl TaskGraph {
         self.tasks.iter().find(|task| task.name == name)
     }
 
-    /// The tasks that need this one.
-    pub fn awaited_by(&self, id: FutureId) -> Vec<FutureId> {
-        self.needed_by.get(&id).cloned().unwrap_or_default()
+    /// The tasks that wait for a future or a task, in the order of their creation: for
+    /// the thing itself, for what is made of it (a gather, a shield), or for what a
+    /// task holds.
+    pub fn awaited_by(&self, id: FutureId) -> &[FutureId] {
+        self.awaited_by.get(&id).map_or(&[], Vec::as_slice)
     }
 
-    /// Circles of tasks that wait for each other: at least one of each knot. Unless
-    /// one of them waits for any of several, or somebody outside cancels one, none
-    /// of them will ever go on.
+    /// Circles of tasks that wait for each other, by task or by lock: at least one of
+    /// each knot, beginning with its oldest task. Unless one of them waits for the
+    /// first of several or has a timeout, or somebody outside cancels one, none of
+    /// them will ever go on.
     pub fn circles(&self) -> Vec<Vec<FutureId>> {
         circles(&self.tasks.iter().map(|task| (task.id, task.needs.clone())).collect())
     }
 
-    fn name(&self, id: FutureId) -> String {
-        self.get(id).map_or_else(|| id.to_string(), |task| task.name.clone())
+    fn name(&self, id: FutureId) -> &str {
+        self.get(id).map_or(GONE, |task| &task.name)
+    }
+
+    /// Whether only itself needs it, if anybody does.
+    fn is_root(&self, id: FutureId) -> bool {
+        self.awaited_by(id).iter().all(|by| *by == id)
     }
 
     /// Those that nobody needs, and then everybody: the order in which trees begin.
     fn roots(&self) -> Vec<FutureId> {
         let all = || self.tasks.iter().map(|task| task.id);
-        all().filter(|id| !self.needed_by.contains_key(id)).chain(all()).collect()
+        all().filter(|id| self.is_root(*id)).chain(all()).collect()
     }
 }
 
-/// How deep the tree of tasks is drawn; what is below begins a tree of its own.
-const DEEPEST: usize = 24;
+/// How deep a tree is indented: a chain of thousands is still readable, and is not
+/// drawn in a million columns.
+const INDENTED: usize = 24;
+
+fn indent(depth: usize) -> usize {
+    depth.min(INDENTED) * 4
+}
 
 impl fmt::Display for TaskGraph {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -238,14 +296,12 @@ impl fmt::Display for TaskGraph {
             let mut next = vec![(root, 0)];
             while let Some((id, depth)) = next.pop() {
                 let Some(task) = self.get(id) else { continue };
-                if depth > 0 && told.contains(&id) {
-                    writeln!(f, "{:1$}{2} (see above)", "", depth * 4, task.name)?;
+                if told.insert(id) {
+                    self.tell(f, task, indent(depth))?;
+                    next.extend(task.needs.iter().rev().map(|needed| (*needed, depth + 1)));
+                } else if depth > 0 {
+                    writeln!(f, "{:1$}{2} (see above)", "", indent(depth), task.name)?;
                 }
-                if depth > DEEPEST || !told.insert(id) {
-                    continue;
-                }
-                self.tell(f, task, depth * 4)?;
-                next.extend(task.needs.iter().rev().map(|needed| (*needed, depth + 1)));
             }
         }
         for circle in self.circles() {
@@ -267,7 +323,7 @@ impl TaskGraph {
             (TaskState::Waiting, Some(wait)) => {
                 write!(f, "waits for {}", wait.title)?;
                 if let Some(holder) = wait.holder {
-                    write!(f, ", which {} has", self.name(holder))?;
+                    write!(f, ", held by {}", self.name(holder))?;
                 }
             }
             (TaskState::Waiting, None) => write!(f, "waits")?,
@@ -285,98 +341,5 @@ fn write_stack(f: &mut fmt::Formatter<'_>, task: &TaskNode, indent: usize) -> fm
         (true, Some(place)) => writeln!(f, "{:indent$}  | at {place}", ""),
         (true, None) => writeln!(f, "{:indent$}  | spawned at {}", "", task.created_at),
         _ => Ok(()),
-    }
-}
-
-/// A task, the calls on its stack, and the tasks that wait for it, with theirs
-/// (`asyncio.FutureCallGraph`). `Display` is `asyncio.format_call_graph`.
-#[non_exhaustive]
-#[derive(Clone, Debug)]
-pub struct CallGraph {
-    /// The task.
-    pub task: TaskNode,
-    /// Who needs it. A task that was told of already is left out.
-    pub awaited_by: Vec<CallGraph>,
-}
-
-/// The calls that led to where a task is, across the tasks that wait for it
-/// (`asyncio.capture_call_graph`); `None` if it has ended.
-///
-/// ```
-/// use stackio::{graph, spawn};
-///
-/// fn inner() -> stackio::Result<String> {
-///     let here = stackio::current_task().unwrap();
-///     Ok(graph::capture_call_graph(&here).unwrap().to_string())
-/// }
-///
-/// stackio::run(|| {
-///     let text = spawn(|| spawn(inner).join()).join()?;
-///     assert!(text.starts_with("* Task-3"));
-///     assert!(text.contains("* Task-2"));
-///     Ok(())
-/// })?;
-/// # Ok::<(), stackio::Error>(())
-/// ```
-#[doc(alias = "format_call_graph")]
-pub fn capture_call_graph(task: &AnyTask) -> Option<CallGraph> {
-    let tasks = unfinished(&task.0.core().scheduler);
-    let outline = TaskGraph::of(&tasks, false);
-    let place = *outline.places.get(&task.id())?;
-    let mut told = HashSet::from([place]);
-    Some(outline.upwards(&tasks, place, &mut told, DEEPEST))
-}
-
-/// Prints the calls that led to the current task, or to another one, on standard
-/// output (`asyncio.print_call_graph`). Nothing is printed if there is no such task.
-///
-/// ```
-/// stackio::run(|| {
-///     stackio::graph::print_call_graph(None);
-///     Ok(())
-/// })?;
-/// # Ok::<(), stackio::Error>(())
-/// ```
-pub fn print_call_graph<'a>(task: impl Into<Option<&'a AnyTask>>) {
-    let task = task.into().cloned().or_else(current_task);
-    if let Some(graph) = task.and_then(|task| capture_call_graph(&task)) {
-        print!("{graph}");
-    }
-}
-
-impl TaskGraph {
-    fn upwards(
-        &self,
-        tasks: &[Rc<dyn TaskObject>],
-        place: usize,
-        told: &mut HashSet<usize>,
-        left: usize,
-    ) -> CallGraph {
-        let task = TaskNode::of(&tasks[place], true);
-        let mut awaited_by = Vec::new();
-        for above in self.awaited_by(task.id) {
-            let place = self.places[&above];
-            if left > 0 && told.insert(place) {
-                awaited_by.push(self.upwards(tasks, place, told, left - 1));
-            }
-        }
-        CallGraph { task, awaited_by }
-    }
-}
-
-impl CallGraph {
-    fn write(&self, f: &mut fmt::Formatter<'_>, indent: usize) -> fmt::Result {
-        writeln!(f, "{:indent$}* {}", "", self.task.name)?;
-        write_stack(f, &self.task, indent)?;
-        if !self.awaited_by.is_empty() {
-            writeln!(f, "{:indent$}  + awaited by:", "")?;
-        }
-        self.awaited_by.iter().try_for_each(|above| above.write(f, indent + 4))
-    }
-}
-
-impl fmt::Display for CallGraph {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.write(f, 0)
     }
 }
