@@ -14,12 +14,12 @@
 // What the tables link to.
 #[cfg(doc)]
 use crate::{
-    AnyTask, AsCompleted, Awaitable, Barrier, BoundedSemaphore, CallbackId, Condition, ContextVar,
-    Error, ErrorKind, Event, EventLoop, ExceptionContext, ExceptionSource, Future, Generator,
-    Handle, IncompleteRead, Instant, Instrument, LifoQueue, LimitOverrun, Lock, LoopBuilder,
-    LoopHandle, PriorityQueue, Queue, ReturnWhen, Runner, Scope, Semaphore, StreamReader, Task,
-    TaskBuilder, TaskGroup, Timeout, TimerHandle, Waited, all_tasks, as_completed, call_at,
-    call_later, call_soon, current_task, ensure_future, gather, gather_results, get_running_loop,
-    locks, net, run, shield, sleep, spawn, task_group, timeout, timeout_at, to_thread, wait,
-    wait_for, yield_now,
+    AnyTask, AsCompleted, Awaitable, Barrier, BoundedSemaphore, CallbackId, ConcurrentFuture,
+    Condition, Error, ErrorKind, Event, EventLoop, ExceptionContext, Future, Generator, Handle,
+    IncompleteRead, Instant, LifoQueue, LimitOverrun, Lock, LoopBuilder, LoopHandle, PriorityQueue,
+    Queue, ReturnWhen, Runner, Scope, Semaphore, StreamReader, Task, TaskBuilder, TaskGroup,
+    ThreadPoolExecutor, Timeout, TimerHandle, Waited, all_tasks, as_completed, call_at, call_later,
+    call_soon, current_task, ensure_future, gather, gather_results, get_running_loop, graph, net,
+    run, run_coroutine_threadsafe, shield, signals, sleep, spawn, task_group, timeout, timeout_at,
+    to_thread, wait, wait_for, wrap_future, yield_now,
 };
