@@ -138,16 +138,24 @@ pub(crate) fn suspend(awaited: Option<Rc<dyn AnyFuture>>) -> Result {
     // SAFETY: the current task's fiber is on the chain of running fibers: `resume`
     // makes a task current only while it resumes that fiber, on this thread.
     unsafe { coroutine.fiber.suspend() };
-    while coroutine.inspected.get() {
-        let trace = Trace::capture(coroutine.fiber.base(), Begin::Here);
-        TRACE.with(|found| found.set(trace));
-        // SAFETY: `inspect` has just resumed the fiber.
-        unsafe { coroutine.fiber.suspend() };
+    if coroutine.inspected.get() {
+        coroutine.answer_inspections();
     }
     coroutine.thrown.take().map_or(Ok(()), Err)
 }
 
 impl Coroutine {
+    /// Tells what is on its stack, until it is resumed to go on.
+    #[cold]
+    fn answer_inspections(&self) {
+        while self.inspected.get() {
+            let trace = Trace::capture(self.fiber.base(), Begin::Here);
+            TRACE.with(|found| found.set(trace));
+            // SAFETY: `inspect` has just resumed the fiber.
+            unsafe { self.fiber.suspend() };
+        }
+    }
+
     /// What is on its stack. Nothing before it begins and after it has ended, and in
     /// the middle of a panic unless it runs. Of one that runs an eager task just now,
     /// without the generators that it is in.
