@@ -63,6 +63,7 @@ mod timers;
 mod reports;
 mod events;
 mod handles;
+mod repeating;
 mod future_core;
 mod subjects;
 mod callbacks;
@@ -82,6 +83,7 @@ mod base_events;
 mod loop_methods;
 mod closing;
 mod selector_events;
+mod readers;
 pub mod signals;
 // -- floor 4: composing
 mod awaitable;

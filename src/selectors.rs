@@ -156,15 +156,21 @@ impl Registration {
         self.token.get() != WAKE && Rc::ptr_eq(&self.driver, driver)
     }
 
-    /// Has a function called at each readiness for reading.
-    pub(crate) fn on_readable(&self, callback: Rc<dyn Fn()>) {
-        *self.read.callback.borrow_mut() = Some(callback);
+    /// Has a function called at each readiness: once, however long it lasts.
+    pub(crate) fn on_ready(&self, direction: Direction, callback: Rc<dyn Fn()>) {
+        *self.side(direction).callback.borrow_mut() = Some(callback);
     }
 
-    /// Takes that function back.
-    pub(crate) fn forget_callback(&self) {
-        let callback = self.read.callback.take();
-        drop(callback);
+    /// Takes those functions back.
+    pub(crate) fn forget_callbacks(&self) {
+        let callbacks = (self.read.callback.take(), self.write.callback.take());
+        drop(callbacks);
+    }
+
+    /// Has the selector report once more what is ready already.
+    pub(crate) fn rearm(&self, interest: Interest) -> io::Result<()> {
+        let poll = self.driver.poll.borrow();
+        poll.registry().reregister(&mut SourceFd(&self.fd), self.token.get(), interest)
     }
 
     /// Stops watching. It must be called before the descriptor is closed.
@@ -314,7 +320,9 @@ impl Driver {
     pub(crate) fn report_open(&self) {
         let all = self.watched.borrow().all();
         // What has a callback is the loop's own.
-        let open = all.iter().filter(|open| open.read.callback.borrow().is_none());
+        let has_callback = |side: &Side| side.callback.borrow().is_some();
+        let open =
+            all.iter().filter(|open| !has_callback(&open.read) && !has_callback(&open.write));
         for registration in open {
             let (fd, place) = (registration.fd, registration.registered_at);
             let text = format!(
@@ -330,7 +338,7 @@ impl Driver {
     pub(crate) fn close(&self) {
         let all = self.watched.borrow().all();
         for registration in all {
-            registration.forget_callback();
+            registration.forget_callbacks();
             registration.deregister();
         }
     }

@@ -12,8 +12,9 @@ use std::rc::{Rc, Weak};
 use crate::base_events::EventLoop;
 use crate::events::Scheduler;
 use crate::exceptions::{Error, ErrorKind, Result};
-use crate::selectors::Registration;
-use crate::signals::receivers::{Handler, Inbox};
+use crate::repeating::Repeating;
+use crate::selectors::{Direction, Registration};
+use crate::signals::receivers::{Inbox, schedule};
 use crate::signals::signal::Signal;
 use crate::sys::signal::{Escalation, SignalPipe, SignalWatch, is_left_to_default};
 
@@ -50,7 +51,7 @@ impl Listening {
             heard: RefCell::new(BTreeMap::new()),
         });
         let hears = listening.clone();
-        listening.registration.on_readable(Rc::new(move || hears.hand_out()));
+        listening.registration.on_ready(Direction::Read, Rc::new(move || hears.hand_out()));
         *event_loop.service(Listens::default).0.borrow_mut() = Rc::downgrade(&listening);
         Ok(listening)
     }
@@ -65,7 +66,7 @@ impl Listening {
         &self.scheduler
     }
 
-    pub(super) fn set_handler(&self, signal: Signal, handler: Rc<Handler>) -> Result {
+    pub(super) fn set_handler(&self, signal: Signal, handler: Rc<Repeating>) -> Result {
         self.hand_out();
         let heard = self.heard(signal)?;
         let former = heard.handler.replace(Some(handler));
@@ -160,7 +161,7 @@ type Reaction = Rc<dyn Fn(u32)>;
 /// One signal of one loop.
 struct Heard {
     watch: SignalWatch,
-    handler: RefCell<Option<Rc<Handler>>>,
+    handler: RefCell<Option<Rc<Repeating>>>,
     inboxes: RefCell<Vec<Rc<Inbox>>>,
     /// What the runner does about a SIGINT that nobody listens to.
     reaction: RefCell<Option<Reaction>>,
@@ -185,7 +186,7 @@ impl Heard {
             return;
         }
         let handler = self.handler.borrow().clone();
-        handler.inspect(|handler| handler.schedule(scheduler, times));
+        handler.inspect(|handler| schedule(handler, scheduler, times));
         let inboxes = self.inboxes.borrow().clone();
         for inbox in inboxes {
             inbox.put(signal);

@@ -95,10 +95,10 @@ pub(crate) use listening::InterruptReaction;
 
 use crate::base_events::EventLoop;
 use crate::exceptions::Result;
+use crate::repeating::Repeating;
 use crate::reports::CallbackOutput;
 
 use listening::Listening;
-use receivers::Handler;
 
 impl EventLoop {
     /// Has `callback` called at each arrival of the signal, by `call_soon` and in a
@@ -137,7 +137,7 @@ impl EventLoop {
         signal: Signal,
         callback: impl FnMut() -> R + 'static,
     ) -> Result {
-        Listening::of(self)?.set_handler(signal, Handler::new(callback))
+        Listening::of(self)?.set_handler(signal, Repeating::new(callback))
     }
 
     /// Removes this loop's handler of the signal; false if there was none

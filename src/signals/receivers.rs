@@ -1,63 +1,24 @@
-//! Who is told of a signal: a [`Handler`] is called, an [`Inbox`] keeps it.
+//! Who is told of a signal: a handler is called, an [`Inbox`] keeps it.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::rc::Rc;
 
-use crate::context::Variables;
 use crate::events::Scheduler;
 use crate::exceptions::Result;
 use crate::futures::Future;
-use crate::reports::{CallbackOutput, catch_panic, drop_value, run_callback};
+use crate::repeating::Repeating;
 use crate::signals::signal::Signal;
 
-type Callback = Box<dyn FnMut() -> Result>;
-
-/// A callback for a signal, in the context in which it was added.
-pub(super) struct Handler {
-    /// None while it runs.
-    callback: Cell<Option<Callback>>,
-    context: Cell<Variables>,
-    removed: Cell<bool>,
-}
-
-impl Handler {
-    pub(super) fn new<R: CallbackOutput>(mut callback: impl FnMut() -> R + 'static) -> Rc<Handler> {
-        let callback: Callback = Box::new(move || callback().into_result());
-        Rc::new(Handler {
-            callback: Cell::new(Some(callback)),
-            context: Cell::new(Variables::copy()),
-            removed: Cell::new(false),
-        })
-    }
-
-    /// Has it called that many times in the next iteration: one handle, however
-    /// large the burst.
-    pub(super) fn schedule(self: &Rc<Self>, scheduler: &Rc<Scheduler>, times: u32) {
-        let (handler, on) = (self.clone(), scheduler.clone());
-        scheduler.call_soon(move || {
-            for _ in 0..times {
-                run_callback(on.reports(), || handler.call());
-            }
-        });
-    }
-
-    fn call(&self) -> Result {
-        let Some(mut callback) = self.callback.take() else { return Ok(()) };
-        Variables::swap(&self.context);
-        let called = catch_panic("a signal handler", &mut callback);
-        Variables::swap(&self.context);
-        if !self.removed.get() {
-            self.callback.set(Some(callback));
+/// Has it called that many times in the next iteration: one handle, however large
+/// the burst.
+pub(super) fn schedule(handler: &Rc<Repeating>, scheduler: &Rc<Scheduler>, times: u32) {
+    let (handler, on) = (handler.clone(), scheduler.clone());
+    scheduler.call_soon(move || {
+        for _ in 0..times {
+            handler.call(on.reports());
         }
-        called
-    }
-
-    /// From now on it is not called, also for signals that have come already.
-    pub(super) fn remove(&self) {
-        self.removed.set(true);
-        drop_value(self.callback.take());
-    }
+    });
 }
 
 /// The signals that came for one [`Signals`](super::Signals), each number once,

@@ -6,6 +6,7 @@
 mod exactly;
 mod fairness;
 mod interrupts;
+mod readers;
 mod shutdown;
 mod threads;
 

@@ -17,10 +17,10 @@ const FLOORS: &[&str] = &[
     // Stacks: the unsafe cellar.
     "stack fiber traces yielder generator delegation",
     // Promises.
-    "timers reports events handles future_core subjects callbacks futures coroutines registry \
+    "timers reports events handles repeating future_core subjects callbacks futures coroutines registry \
      task_core steps task_cell tasks deadlocks",
     // The loop.
-    "selectors network remote watchdog base_events loop_methods closing selector_events signals",
+    "selectors network remote watchdog base_events loop_methods closing selector_events readers signals",
     // Composing: no I/O of their own.
     "awaitable waiters timeouts locks queues gather waits as_completed taskgroups scoped concurrent \
      executor border threads resolver builders runners",

@@ -1,0 +1,50 @@
+//! A callback that is called again and again: for a signal, for a descriptor.
+
+use std::cell::Cell;
+use std::rc::Rc;
+
+use crate::context::Variables;
+use crate::exceptions::Result;
+use crate::reports::{CallbackOutput, Reports, catch_panic, drop_value, run_callback};
+
+type Callback = Box<dyn FnMut() -> Result>;
+
+/// A callback, in the context in which it was added.
+pub(crate) struct Repeating {
+    /// None while it runs.
+    callback: Cell<Option<Callback>>,
+    context: Cell<Variables>,
+    removed: Cell<bool>,
+}
+
+impl Repeating {
+    pub(crate) fn new<R: CallbackOutput>(
+        mut callback: impl FnMut() -> R + 'static,
+    ) -> Rc<Repeating> {
+        let callback: Callback = Box::new(move || callback().into_result());
+        Rc::new(Repeating {
+            callback: Cell::new(Some(callback)),
+            context: Cell::new(Variables::copy()),
+            removed: Cell::new(false),
+        })
+    }
+
+    /// Calls it; its error or panic goes to the exception handler, and it stays.
+    pub(crate) fn call(&self, reports: &Reports) {
+        let Some(mut callback) = self.callback.take() else { return };
+        Variables::swap(&self.context);
+        let called = catch_panic("a callback", &mut callback);
+        Variables::swap(&self.context);
+        match self.removed.get() {
+            true => drop_value(callback),
+            false => self.callback.set(Some(callback)),
+        }
+        run_callback(reports, || called);
+    }
+
+    /// From now on it is not called, also for what has come already.
+    pub(crate) fn remove(&self) {
+        self.removed.set(true);
+        drop_value(self.callback.take());
+    }
+}
