@@ -27,12 +27,17 @@
 //!
 //! - [`run`] starts a loop, [`spawn`] a task, [`net`] has the sockets.
 //! - [`gather`], [`wait`], [`timeout`], [`shield`] and [`as_completed`] put tasks
-//!   together; a [`Queue`] connects them; [`to_thread`] takes what blocks elsewhere.
+//!   together, [`task_group`] keeps them together; a [`Queue`] connects them, a
+//!   [`Lock`] and its kin keep them apart.
+//! - [`to_thread`] takes what blocks elsewhere; [`run_coroutine_threadsafe`] is the
+//!   way back in; [`signals`] come as calls or can be waited for.
 //! - [`Generator`] is Python's generator, of use by itself.
 //! - [`Runner`] with a [`VirtualClock`] runs a program in no time, in the same
 //!   order each time; an [`Instrument`] sees every step.
+//! - [`graph`] says who waits for whom and where, [debug mode](Runner::debug) which
+//!   task holds everybody up.
 //! - [`from_asyncio`] maps asyncio's names to the ones here; [`guide`] says how
-//!   the parts fit and why.
+//!   the parts fit and why, and [`guide::developing`] what to know in practice.
 //!
 //! # The source
 //!
