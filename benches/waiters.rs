@@ -66,11 +66,16 @@ fn nothing(_: &Shared, _: &Tasks) -> Result {
     Ok(())
 }
 
+fn wait_for_future(shared: &Shared) -> Result {
+    wait([&shared.future], None, ReturnWhen::AllCompleted).map(drop)
+}
+
 const WAYS: &[(&str, Wait, LetGo)] = &[
     ("yield", |_| yield_now(), nothing),
     ("future", |s| s.future.wait(), |s, _| s.future.set_result(())),
     ("future, cancelled", |_| Future::<()>::new().wait(), cancel),
     ("shield, cancelled", |s| shield(&s.future).join(), cancel),
+    ("wait for one future, cancelled", wait_for_future, cancel),
     ("sleep", |_| sleep(secs(1)), nothing),
     ("sleep, cancelled", |_| sleep(secs(1)), cancel),
     ("timeout", |_| timeout(secs(1), |_| yield_now()), nothing),

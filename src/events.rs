@@ -50,7 +50,7 @@ pub(crate) struct Scheduler {
     clock: Clock,
     reports: Reports,
     instruments: RefCell<Vec<Rc<dyn Instrument>>>,
-    /// Whether there are instruments: the one flag that is tested at each step.
+    /// Whether there are instruments: all that a step asks of them if there are none.
     watched: Cell<bool>,
     emitting: Cell<bool>,
     closed: Cell<bool>,

@@ -17,9 +17,10 @@
 //!
 //! Fibers nest: a generator runs inside a task, on the generator's own stack. The
 //! running ones form a chain from the innermost to the thread's own stack: each
-//! `resume` keeps the one before it on its own stack. A task may be suspended *from within* a generator; it is then
-//! resumed right there, so each suspended fiber remembers which fiber was the
-//! innermost when it left. The fibers in between stay `Running`.
+//! `resume` keeps the one before it on its own stack. A task may be suspended *from
+//! within* a generator; it is then resumed right there, so each suspended fiber
+//! remembers which fiber was the innermost when it left. The fibers in between stay
+//! `Running`.
 
 #![allow(unsafe_code)]
 

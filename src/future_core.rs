@@ -271,10 +271,10 @@ impl FutureCore {
         }
         let callbacks = std::mem::take(&mut *self.callbacks.borrow_mut());
         for (_, callback) in callbacks {
-            if callback.is_withdrawn() {
-                continue;
+            let withdrawn = self.withdrawn.get() > 0 && callback.is_withdrawn();
+            if !withdrawn {
+                callback.schedule(this.clone());
             }
-            callback.schedule(this.clone());
         }
     }
 

@@ -125,7 +125,11 @@ trait Scheduled {
 impl<F: 'static> Scheduled for HandleInner<F> {
     fn cancel(&self) {
         if !self.cancelled.replace(true) {
-            drop((self.callback.take(), self.context.take()));
+            drop(self.callback.take());
+            // While it runs its place has the context that is to be current again.
+            if !self.entered.get() {
+                drop(self.context.take());
+            }
             if self.waiting.get() {
                 self.scheduler.timer_cancelled();
             }

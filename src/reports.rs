@@ -5,6 +5,7 @@
 //! handler (asyncio's `call_exception_handler`).
 
 use std::cell::{Cell, RefCell};
+use std::io::{self, Write as _};
 use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::rc::Rc;
 use std::time::Duration;
@@ -207,7 +208,13 @@ pub(crate) fn default_exception_handler(context: &ExceptionContext) {
     let task = task.as_ref().map(|name| format!(" [task `{name}`]")).unwrap_or_default();
     let exception = exception.as_ref().map(|error| format!(": {error}")).unwrap_or_default();
     let made = created_at.map(|place| format!(" (made at {place})")).unwrap_or_default();
-    eprintln!("stackio: {message}{task}{exception}{made}");
+    say(&format!("stackio: {message}{task}{exception}{made}\n"));
+}
+
+/// Writes on standard error, at once. Where that is closed or full nobody can be told,
+/// which is no reason to panic: that would end the loop.
+pub(crate) fn say(text: &str) {
+    let _ = io::stderr().write_all(text.as_bytes());
 }
 
 /// Whether anybody on this thread listens to `tracing`. Having been set somewhere is

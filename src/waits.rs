@@ -122,7 +122,7 @@ fn wait_until<T: 'static>(
     let waiter: Future<()> = Future::about((return_when.title(), all), scheduler.clone());
     let timer = timeout.map(|delay| release_later(&scheduler, delay, waiter.clone()));
     let left = Rc::new(Cell::new(futures.len()));
-    let id = CallbackId::new();
+    let mut added = Vec::with_capacity(futures.len());
     for future in futures {
         let (waiter, left, timer) = (waiter.clone(), left.clone(), timer.clone());
         let completed = Function::new(move |future: &Rc<dyn AnyFuture>| {
@@ -140,12 +140,13 @@ fn wait_until<T: 'static>(
                 release(&waiter);
             }
         });
-        future.core().add_callback(|| future.erased(), id, completed);
+        added.push(completed.clone());
+        future.core().add_callback(|| future.erased(), CallbackId::NONE, completed);
     }
     let waited = waiter.settle();
     timer.inspect(TimerHandle::cancel);
-    for future in futures {
-        future.remove_done_callback(id);
+    for (future, completed) in futures.iter().zip(added).filter(|(future, _)| !future.done()) {
+        completed.withdraw(future.core());
     }
     waited
 }

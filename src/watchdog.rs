@@ -10,7 +10,7 @@ use std::fmt::Write as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread::{self, JoinHandle};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use tracing::dispatcher::{self, Dispatch};
@@ -24,7 +24,6 @@ const SOONEST: Duration = Duration::from_millis(10);
 /// Runs steps and times them.
 pub(crate) struct Watchdog {
     shared: Arc<Shared>,
-    thread: Option<JoinHandle<()>>,
 }
 
 impl Watchdog {
@@ -33,11 +32,10 @@ impl Watchdog {
         let shared = Arc::new(Shared::default());
         let looking = shared.clone();
         let named = thread::Builder::new().name("stackio-watchdog".to_owned());
-        let started = named.spawn(move || looking.look_on());
-        if let Err(error) = &started {
+        if let Err(error) = named.spawn(move || looking.look_on()) {
             tracing::warn!(%error, "debug mode: no thread to watch for steps that block");
         }
-        Watchdog { shared, thread: started.ok() }
+        Watchdog { shared }
     }
 
     /// Runs one step; reports it if it takes long.
@@ -62,12 +60,10 @@ impl Watchdog {
 
 impl Drop for Watchdog {
     fn drop(&mut self) {
+        // It is not waited for. It may be speaking to something that this thread has
+        // locked, and in the child of a fork it does not exist.
         self.shared.lock().ending = true;
         self.shared.changed.notify_one();
-        if let Some(thread) = self.thread.take() {
-            // It does nothing that could panic, but for what it catches.
-            let _ended = thread.join();
-        }
     }
 }
 
@@ -77,9 +73,10 @@ struct Running<'a>(&'a Shared);
 impl Running<'_> {
     fn begin(shared: &Shared, step: Step) -> Running<'_> {
         let mut state = shared.lock();
+        let due = step.due();
         state.step = Some(step);
-        // Awake, it finds the step when the last one's time is up, which is sooner.
-        if state.asleep {
+        // One that sleeps for an earlier step finds this one by itself, mostly in time.
+        if due.is_some_and(|due| state.alarm.is_none_or(|alarm| due < alarm)) {
             shared.changed.notify_one();
         }
         Running(shared)
@@ -151,11 +148,18 @@ struct Step {
     listening: Option<Dispatch>,
 }
 
+impl Step {
+    /// The same as a point in time; `None` is never.
+    fn due(&self) -> Option<Instant> {
+        self.began.checked_add(self.tell_after)
+    }
+}
+
 #[derive(Default)]
 struct State {
     step: Option<Step>,
-    /// Whether the thread sleeps until somebody wakes it.
-    asleep: bool,
+    /// When the thread last meant to wake; `None` is when somebody wakes it.
+    alarm: Option<Instant>,
     ending: bool,
 }
 
@@ -174,14 +178,14 @@ impl Shared {
         let mut state = self.lock();
         while !state.ending {
             let Some(step) = &mut state.step else {
-                state.asleep = true;
+                state.alarm = None;
                 state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
-                state.asleep = false;
                 continue;
             };
             let elapsed = step.began.elapsed();
             if elapsed < step.tell_after {
                 let left = step.tell_after - elapsed;
+                state.alarm = step.due();
                 let waited = self.changed.wait_timeout(state, left);
                 state = waited.unwrap_or_else(PoisonError::into_inner).0;
                 continue;

@@ -45,6 +45,7 @@ use crate::base_events::{EventLoop, get_running_loop};
 use crate::deadlocks::{Awaited, GONE, awaited_by, circles, needed_among};
 use crate::exceptions::Result;
 use crate::instruments::FutureId;
+use crate::reports::say;
 use crate::signals::Signal;
 use crate::task_core::{TaskObject, unfinished};
 use crate::traces::{Names, StackFrame};
@@ -213,7 +214,8 @@ impl EventLoop {
         let scheduler = Rc::downgrade(self.scheduler());
         self.add_signal_handler(signal, move || {
             if let Some(scheduler) = scheduler.upgrade() {
-                eprint!("{}", TaskGraph::of(&unfinished(&scheduler), Some(&mut Names::new())));
+                let graph = TaskGraph::of(&unfinished(&scheduler), Some(&mut Names::new()));
+                say(&graph.to_string());
             }
         })
     }

@@ -11,7 +11,9 @@ use socket2::{Protocol, Type};
 
 use super::tcp::TcpStream;
 use super::{first_of, open};
+use crate::base_events::get_running_loop;
 use crate::constants::{ACCEPT_RETRY_DELAY, BACKLOG};
+use crate::reports::{ExceptionContext, ExceptionSource};
 use crate::resolver::ToAddrs;
 use crate::selector_events::Watched;
 use crate::selectors::Direction;
@@ -103,8 +105,9 @@ impl TcpListener {
     /// Waits for a connection. Several tasks may do so, and are served in the
     /// order in which they came.
     ///
-    /// When the process has no descriptors left, it rests for a second and tries
-    /// again, as asyncio does.
+    /// When the process has no descriptors left, it tells the loop's
+    /// [exception handler](crate::LoopBuilder::exception_handler), rests for a second
+    /// and tries again, as asyncio does.
     ///
     /// # Errors
     ///
@@ -119,7 +122,7 @@ impl TcpListener {
                 Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
                 Err(error) if is_out_of_resources(&error) => {
                     if !warned {
-                        tracing::error!(%error, "accept is out of system resources; resting");
+                        report(error);
                         warned = true;
                     }
                     sleep(ACCEPT_RETRY_DELAY)?;
@@ -150,6 +153,15 @@ impl TcpListener {
     /// None; the signature is std's.
     pub fn try_clone(&self) -> io::Result<TcpListener> {
         Ok(TcpListener(self.0.clone()))
+    }
+}
+
+/// Outside of a loop there is nobody to tell, and no resting either: that fails.
+fn report(error: io::Error) {
+    if let Ok(event_loop) = get_running_loop() {
+        let text = "accept is out of system resources; it tries again in a second";
+        let context = ExceptionContext::new(ExceptionSource::Loop, text);
+        event_loop.call_exception_handler(&context.with_exception(error.into()));
     }
 }
 

@@ -5,8 +5,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 
 use stackio::{
-    Context, ContextVar, Runner, TaskBuilder, call_later, call_soon, current_task, millis, run,
-    sleep, spawn, yield_now,
+    Context, ContextVar, Handle, Runner, TaskBuilder, call_later, call_soon, current_task, millis,
+    run, sleep, spawn, yield_now,
 };
 
 static VALUE: ContextVar<u32> = ContextVar::new("value");
@@ -216,6 +216,23 @@ fn a_callback_has_a_context_before_and_while_it_runs() {
         Ok(())
     })
     .unwrap();
+}
+
+#[test]
+fn a_callback_that_cancels_itself_leaves_the_context_around_it_alone() {
+    VALUE.set(1);
+    run(|| {
+        let own = Rc::new(RefCell::new(None::<Handle>));
+        let cancels = own.clone();
+        *own.borrow_mut() = Some(call_soon(move || {
+            VALUE.set(2);
+            cancels.take().unwrap().cancel();
+            assert_eq!(VALUE.get(), Some(2));
+        }));
+        yield_now()
+    })
+    .unwrap();
+    assert_eq!(VALUE.get(), Some(1));
 }
 
 #[test]

@@ -202,6 +202,19 @@ fn a_handler_that_panics_is_reported_by_the_default_one() {
 }
 
 #[test]
+#[cfg(target_os = "linux")]
+fn where_standard_error_is_full_a_report_goes_nowhere_and_harms_nobody() {
+    if children::is_child() {
+        let mut runner = Runner::debug(true).build().unwrap();
+        runner.event_loop().set_slow_callback_duration(Duration::ZERO);
+        runner.run(yield_now).unwrap();
+        return;
+    }
+    let mut command = children::command_after("exec 2>/dev/full");
+    children::assert_played_well(&children::play_in(&mut command));
+}
+
+#[test]
 fn a_handler_that_is_set_later_is_the_one_that_is_told() {
     let (first, second) = (Told::default(), Told::default());
     let mut runner = first.runner_without_patience();

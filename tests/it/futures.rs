@@ -4,8 +4,8 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use stackio::{
-    CallbackId, ContextVar, ErrorKind, Future, Result, Runner, VirtualClock, shield, spawn,
-    yield_now,
+    CallbackId, ContextVar, ErrorKind, Future, Result, ReturnWhen, Runner, VirtualClock, shield,
+    spawn, wait, yield_now,
 };
 
 type Log<T> = Rc<RefCell<Vec<T>>>;
@@ -118,20 +118,38 @@ fn a_future_of_another_loop_cannot_be_awaited() {
     assert!(error.to_string().contains("belongs to a different loop"), "{error}");
 }
 
+fn shields(shared: &Future<u32>) -> Result<u32> {
+    shield(shared).join()
+}
+
+fn waits(shared: &Future<u32>) -> Result<u32> {
+    wait([shared], None, ReturnWhen::AllCompleted)?;
+    shared.result()
+}
+
 #[test]
 fn cancelled_shields_leave_nothing_with_what_they_shielded() {
+    those_who_give_up_leave_nothing(shields);
+}
+
+#[test]
+fn cancelled_waits_leave_nothing_with_what_they_waited_for() {
+    those_who_give_up_leave_nothing(waits);
+}
+
+fn those_who_give_up_leave_nothing(looks: fn(&Future<u32>) -> Result<u32>) {
     static MARK: ContextVar<Rc<()>> = ContextVar::new("mark");
-    run(|| {
+    run(move || {
         let (shared, mark) = (Future::<u32>::new(), Rc::new(()));
         let patient = spawn({
             let shared = shared.clone();
-            move || shield(&shared).join()
+            move || looks(&shared)
         });
         for _ in 0..100 {
             let (shared, mark) = (shared.clone(), mark.clone());
             let gives_up = spawn(move || {
                 MARK.set(mark); // goes with the callback
-                shield(&shared).join()
+                looks(&shared)
             });
             yield_now()?;
             gives_up.cancel();

@@ -4,9 +4,11 @@
 //! machine is.
 
 use std::fmt::Write as _;
-use std::sync::Mutex;
+use std::iter;
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::time::Duration;
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use stackio::{Runner, TaskBuilder, call_soon, millis, sleep, yield_now};
 use tracing::field::{Field, Visit};
@@ -157,6 +159,26 @@ fn who_listens_is_asked_anew_for_each_step() {
 }
 
 #[test]
+fn after_a_step_that_was_given_long_the_next_one_is_watched_as_closely() {
+    let (listener, heard) = Listener::new(0);
+    subscriber::with_default(listener, || {
+        let mut runner = impatient();
+        let event_loop = runner.event_loop().clone();
+        let said = runner.run(move || {
+            heard.recv_timeout(LIMIT).unwrap(); // the thread is awake, and sees the next step
+            event_loop.set_slow_callback_duration(Duration::from_secs(3600));
+            yield_now()?;
+            thread::sleep(millis(50));
+            event_loop.set_slow_callback_duration(Duration::ZERO);
+            yield_now()?;
+            let mut heard = iter::from_fn(|| heard.recv_timeout(LIMIT).ok());
+            Ok(heard.find(|said| said.contains("since it went on from")))
+        });
+        assert!(said.unwrap().is_some());
+    });
+}
+
+#[test]
 fn of_steps_that_do_not_block_nothing_is_said() {
     let (listener, heard) = Listener::new(0);
     subscriber::with_default(listener, || {
@@ -177,6 +199,16 @@ fn watchdogs() -> usize {
     threads.filter_map(name).filter(|name| name.starts_with("stackio-watchdo")).count()
 }
 
+/// Lets other threads go on until so many look on.
+#[cfg(target_os = "linux")]
+fn until_watchdogs_are(count: usize) {
+    let begin = Instant::now();
+    while watchdogs() != count {
+        assert!(begin.elapsed() < LIMIT, "{} look on, and not {count}", watchdogs());
+        thread::yield_now();
+    }
+}
+
 #[test]
 #[cfg(target_os = "linux")]
 fn the_thread_ends_with_the_loop_and_when_debug_mode_is_turned_off() {
@@ -190,11 +222,52 @@ fn the_thread_ends_with_the_loop_and_when_debug_mode_is_turned_off() {
         });
         assert_eq!(watchdogs(), 1);
         runner.event_loop().set_debug(false);
-        assert_eq!(watchdogs(), 0);
+        until_watchdogs_are(0);
         runner.event_loop().set_debug(true);
         runner.run(yield_now).unwrap();
         drop(runner);
-        assert_eq!(watchdogs(), 0);
+        until_watchdogs_are(0);
+        return;
+    }
+    children::assert_played_well(&children::play());
+}
+
+/// Says that it was told, and then waits for a lock, as for that of a file.
+struct Waiting {
+    told: Mutex<Sender<()>>,
+    lock: Arc<Mutex<()>>,
+}
+
+impl Subscriber for Waiting {
+    fn enabled(&self, _: &Metadata<'_>) -> bool {
+        true
+    }
+    fn new_span(&self, _: &span::Attributes<'_>) -> span::Id {
+        span::Id::from_u64(1)
+    }
+    fn record(&self, _: &span::Id, _: &span::Record<'_>) {}
+    fn record_follows_from(&self, _: &span::Id, _: &span::Id) {}
+    fn event(&self, _: &Event<'_>) {
+        let _ = self.told.lock().unwrap().send(());
+        let _locked = self.lock.lock();
+    }
+    fn enter(&self, _: &span::Id) {}
+    fn exit(&self, _: &span::Id) {}
+}
+
+#[test]
+fn a_loop_can_end_while_the_thread_waits_for_what_the_loops_thread_has() {
+    if children::is_child() {
+        let ((told, tells), lock) = (channel(), Arc::default());
+        let listener = Waiting { told: Mutex::new(told), lock: Arc::clone(&lock) };
+        let mut runner = impatient();
+        let locked = lock.lock().unwrap();
+        subscriber::with_default(listener, || {
+            let told = runner.run(move || Ok(tells.recv_timeout(LIMIT).is_ok()));
+            assert!(told.unwrap());
+        });
+        drop(runner);
+        drop(locked);
         return;
     }
     children::assert_played_well(&children::play());

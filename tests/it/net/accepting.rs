@@ -231,10 +231,16 @@ fn a_resting_acceptor_that_is_cancelled_passes_its_turn_on() {
         let mut files = use_all_up();
         files.pop();
         let _client = connect(&listener)?;
+        let reports = Rc::new(RefCell::new(Vec::new()));
+        let told = reports.clone();
+        stackio::get_running_loop()?
+            .set_exception_handler(move |context| told.borrow_mut().push(context.clone()));
         let first = acceptor(&listener, "first", 1, &log);
         let second = acceptor(&listener, "second", 1, &log);
         settle()?;
         assert!(!first.done(), "it rests");
+        let told: Vec<_> = reports.borrow().iter().map(|report| report.source).collect();
+        assert_eq!(told, [stackio::ExceptionSource::Loop], "the handler is told once");
         drop(files);
         let started = Instant::now();
         first.cancel();
