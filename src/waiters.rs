@@ -2,6 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
+use std::rc::Rc;
 
 use crate::events::Scheduler;
 use crate::exceptions::Result;
@@ -25,8 +26,13 @@ impl Waiters {
     /// Waits in line for the subject. `after` is called if the waiting ends by an
     /// error, with whether the waiter had been woken before that.
     #[track_caller]
-    pub(crate) fn wait(&self, subject: impl Subject, after: impl FnOnce(bool)) -> Result {
-        let waiter = Future::about(subject, Scheduler::running()?);
+    pub(crate) fn wait(
+        &self,
+        scheduler: Rc<Scheduler>,
+        subject: impl Subject,
+        after: impl FnOnce(bool),
+    ) -> Result {
+        let waiter = Future::about(subject, scheduler);
         self.line.borrow_mut().push_back(waiter.clone());
         let waited = waiter.settle();
         if waited.is_err() {

@@ -13,6 +13,7 @@ use super::tcp::TcpStream;
 use super::{first_of, open};
 use crate::base_events::get_running_loop;
 use crate::constants::{ACCEPT_RETRY_DELAY, BACKLOG};
+use crate::events::Scheduler;
 use crate::reports::{ExceptionContext, ExceptionSource};
 use crate::resolver::ToAddrs;
 use crate::selector_events::Watched;
@@ -179,7 +180,8 @@ impl Turn<'_> {
     fn take(listening: &Listening) -> io::Result<Turn<'_>> {
         if listening.accepting.replace(true) {
             let fd = listening.io.as_fd().as_raw_fd();
-            listening.line.wait(format!("a turn at listener {fd}"), |woken| {
+            let (scheduler, turn) = (Scheduler::running()?, format!("a turn at listener {fd}"));
+            listening.line.wait(scheduler, turn, |woken| {
                 // The turn had been passed here already: on to the next.
                 if woken {
                     drop(Turn(listening));

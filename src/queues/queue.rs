@@ -13,6 +13,8 @@ use crate::reports::drop_value;
 use crate::subjects::{Lazy, Primitive, Subject};
 use crate::waiters::Waiters;
 
+type Something = (&'static str, Rc<Primitive>);
+
 /// A queue, first in, first out (`asyncio.Queue`).
 ///
 /// With a maximum size, [`put`](Queue::put) waits while the queue is full. The
@@ -85,9 +87,11 @@ impl<T> Queue<T> {
         self.maxsize > 0 && self.qsize() >= self.maxsize
     }
 
-    /// What somebody waits for.
-    fn something(&self, what: &'static str) -> Result<(&'static str, Rc<Primitive>)> {
-        Ok((what, self.primitive.enter(&Scheduler::running()?)?.clone()))
+    /// The loop, and what somebody on it waits for.
+    fn something(&self, what: &'static str) -> Result<(Rc<Scheduler>, Something)> {
+        let scheduler = Scheduler::running()?;
+        let primitive = self.primitive.enter(&scheduler)?.clone();
+        Ok((scheduler, (what, primitive)))
     }
 
     /// Puts an item in; waits while the queue is full.
@@ -103,7 +107,8 @@ impl<T> Queue<T> {
             if self.is_shut_down.get() {
                 return Err(Error::from(ErrorKind::QueueShutDown));
             }
-            self.putters.wait(self.something("room in queue")?, |woken| {
+            let (scheduler, room) = self.something("room in queue")?;
+            self.putters.wait(scheduler, room, |woken| {
                 // Woken by a `get`, but not there to use it: the next one's turn.
                 if woken && !self.full() {
                     self.putters.wake_one();
@@ -149,12 +154,16 @@ impl<T> Queue<T> {
 
     /// The same, for somebody who waits for more than an item of a queue.
     #[track_caller]
-    pub(crate) fn get_from<S: Subject>(&self, subject: impl Fn() -> Result<S>) -> Result<T> {
+    pub(crate) fn get_from<S: Subject>(
+        &self,
+        subject: impl Fn() -> Result<(Rc<Scheduler>, S)>,
+    ) -> Result<T> {
         while self.empty() {
             if self.is_shut_down.get() {
                 return Err(Error::from(ErrorKind::QueueShutDown));
             }
-            self.getters.wait(subject()?, |woken| {
+            let (scheduler, subject) = subject()?;
+            self.getters.wait(scheduler, subject, |woken| {
                 if woken && !self.empty() {
                     self.getters.wake_one();
                 }
@@ -211,7 +220,8 @@ impl<T> Queue<T> {
     #[track_caller]
     pub fn join(&self) -> Result {
         if self.unfinished.get() > 0 {
-            self.joiners.wait(self.something("the work on queue")?, |_| {})?;
+            let (scheduler, work) = self.something("the work on queue")?;
+            self.joiners.wait(scheduler, work, |_| {})?;
         }
         Ok(())
     }
