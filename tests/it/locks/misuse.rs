@@ -74,7 +74,11 @@ fn a_lock_that_was_waited_for_belongs_to_that_loop() {
             }
             timeout(millis(1), |_| lock.acquire())
         });
-        assert_eq!(kind(ended), Some(expected));
+        let error = ended.unwrap_err();
+        assert_eq!(error.kind(), expected);
+        if expected == ErrorKind::Runtime {
+            assert!(error.to_string().contains("lock or queue of a different event loop"));
+        }
     }
 }
 
