@@ -94,6 +94,7 @@ fn border() -> Option<Rc<Border>> {
 /// # Panics
 ///
 /// If no loop is running on this thread.
+#[track_caller]
 pub fn wrap_future<T: Clone + Send + 'static>(future: &ConcurrentFuture<T>) -> Future<T> {
     match get_running_loop() {
         Ok(event_loop) => bring(ELSEWHERE, &event_loop, future, ConcurrentFuture::peek),
@@ -106,6 +107,7 @@ const ELSEWHERE: &str = "what goes on elsewhere";
 
 /// A future of a loop that gets what `read` finds when the other one is done. `what`
 /// is said of it to people.
+#[track_caller]
 pub(crate) fn bring<T: Send + 'static>(
     what: impl Subject,
     event_loop: &EventLoop,
@@ -157,6 +159,7 @@ fn arrive<T: Send + 'static>(
 impl<T: Send + 'static> Awaitable for ConcurrentFuture<T> {
     type Output = T;
 
+    #[track_caller]
     fn ensure_future(self) -> Future<T> {
         match get_running_loop() {
             Ok(event_loop) => bring(ELSEWHERE, &event_loop, &self, ConcurrentFuture::take),
@@ -178,6 +181,7 @@ impl<T: Send + 'static> Awaitable for ConcurrentFuture<T> {
 impl<T: Clone + Send + 'static> Awaitable for &ConcurrentFuture<T> {
     type Output = T;
 
+    #[track_caller]
     fn ensure_future(self) -> Future<T> {
         wrap_future(self)
     }

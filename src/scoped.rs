@@ -24,7 +24,7 @@ use std::rc::Rc;
 use crate::exceptions::{Error, ErrorKind, Result};
 use crate::futures::Future;
 use crate::taskgroups::TaskGroup;
-use crate::tasks::AnyTask;
+use crate::tasks::{AnyTask, TaskBuilder};
 
 type Body<'a> = Box<dyn FnOnce() -> Result + 'a>;
 
@@ -111,6 +111,35 @@ impl<'scope> Scope<'scope, '_> {
         &'scope self,
         body: impl FnOnce() -> Result<T> + 'scope,
     ) -> ScopedTask<'scope, T> {
+        self.spawn_built(TaskBuilder::new(), body)
+    }
+
+    /// Starts a child with a name, a stack size, a context and so on.
+    ///
+    /// ```
+    /// use stackio::{Context, ContextVar, TaskBuilder, task_group};
+    ///
+    /// static USER: ContextVar<&str> = ContextVar::new("user");
+    ///
+    /// stackio::run(|| {
+    ///     let (users, context) = (["ann", "bob"], Context::new());
+    ///     context.run(|| drop(USER.set(users[1])));
+    ///     task_group(|g| {
+    ///         let named = TaskBuilder::new().name("checker").context(&context);
+    ///         let child = g.spawn_built(named, || Ok(USER.get() == Some(users[1])));
+    ///         assert_eq!(child.task().map(|task| task.name()).as_deref(), Some("checker"));
+    ///         assert!(child.join()?);
+    ///         Ok(())
+    ///     })
+    /// })?;
+    /// # Ok::<(), stackio::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn spawn_built<T: 'scope>(
+        &'scope self,
+        builder: TaskBuilder,
+        body: impl FnOnce() -> Result<T> + 'scope,
+    ) -> ScopedTask<'scope, T> {
         let result = Rc::new(Cell::new(None));
         let place = result.clone();
         let body: Body<'scope> = Box::new(move || {
@@ -122,7 +151,7 @@ impl<'scope> Scope<'scope, '_> {
         // `'scope` lasts until then. What outlives the scope is the task without
         // its body, whose result is `()` and whose error is `'static`.
         let body = unsafe { transmute::<Body<'scope>, Body<'static>>(body) };
-        let future = match self.group.spawn(body) {
+        let future = match self.group.spawn_built(builder, body) {
             Ok(task) => Ok(task.future()),
             Err(error) => Err(error),
         };

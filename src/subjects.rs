@@ -98,7 +98,8 @@ impl Lazy {
             Rc::new(Primitive { number, home, holder: Cell::new(None) })
         });
         if !primitive.home.ptr_eq(&home) {
-            let text = "it is bound to a different event loop, in which a task had to wait for it";
+            let text = "cannot wait here for a lock or queue of a different event loop: it belongs \
+                        to the one in which a task first had to wait for it";
             return Err(Error::text(ErrorKind::Runtime, text));
         }
         Ok(primitive)

@@ -16,7 +16,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::rc::{Rc, Weak};
 
 use crate::closing::end_now;
-use crate::coroutines::can_suspend;
+use crate::coroutines::{can_suspend, check_suspendable};
 use crate::events::Scheduler;
 use crate::exceptions::{Error, ErrorKind, Result};
 use crate::future_core::AnyFuture;
@@ -200,15 +200,23 @@ impl TaskGroup {
             }
         };
         match value {
-            Some(_) if errors.is_empty() && group.killed.get() => {
-                let text = "the children of the task group were ended: nothing can be waited for \
-                            here";
-                Err(Error::text(ErrorKind::Runtime, text))
-            }
+            Some(_) if errors.is_empty() && group.killed.get() => Err(children_were_ended()),
             Some(value) if errors.is_empty() => Ok(value),
             _ => Err(group.grouped(errors)),
         }
     }
+}
+
+/// For a block that ended well while its children could not: what waiting for them
+/// would have given where the loop is closing.
+fn children_were_ended() -> Error {
+    if let Err(closing) = check_suspendable()
+        && closing.is_cancelled()
+    {
+        return closing;
+    }
+    let text = "the children of the task group were ended: nothing can be waited for here";
+    Error::text(ErrorKind::Runtime, text)
 }
 
 impl Subject for Weak<Inner> {

@@ -120,6 +120,7 @@ impl EventLoop {
     /// })?;
     /// # Ok::<(), stackio::Error>(())
     /// ```
+    #[track_caller]
     pub fn run_in_executor<'a, T: Send + 'static>(
         &self,
         executor: impl Into<Option<&'a ThreadPoolExecutor>>,

@@ -7,7 +7,7 @@ use std::rc::Rc;
 
 use super::line::{Line, LockStatistics};
 use crate::clock::Instant;
-use crate::coroutines::current;
+use crate::coroutines::{can_suspend, current};
 use crate::events::Scheduler;
 use crate::exceptions::{Error, ErrorKind, Result};
 use crate::instruments::FutureId;
@@ -98,7 +98,7 @@ impl Lock {
         }
         if self.locked.get() || self.line.has_claims() {
             let waiter = self.line.enter()?;
-            self.line.primitive.set_holder(self.holder.borrow().as_ref().map(|holder| holder.id));
+            self.line.primitive.set_holder(self.held_by());
             let waited = waiter.wait();
             drop(waiter);
             if let Err(error) = waited {
@@ -117,6 +117,11 @@ impl Lock {
     fn set_holder(&self, holder: Option<Holder>) {
         self.line.primitive.set_holder(holder.as_ref().map(|holder| holder.id));
         *self.holder.borrow_mut() = holder;
+    }
+
+    /// The task that took it.
+    fn held_by(&self) -> Option<FutureId> {
+        self.holder.borrow().as_ref().map(|holder| holder.id)
     }
 
     /// In debug mode, and once: what to say if it has been held for long. Whoever is
@@ -195,7 +200,7 @@ impl Lock {
     #[track_caller]
     pub fn lock(&self) -> Result<LockGuard<'_>> {
         self.acquire()?;
-        Ok(LockGuard(self))
+        Ok(LockGuard { lock: self, taken_by: self.held_by() })
     }
 
     /// Who has it and how many wait for it.
@@ -263,11 +268,19 @@ impl fmt::Debug for Lock {
 /// ```
 #[must_use = "the lock is given back as soon as the guard is dropped"]
 #[derive(Debug)]
-pub struct LockGuard<'a>(&'a Lock);
+pub struct LockGuard<'a> {
+    lock: &'a Lock,
+    taken_by: Option<FutureId>,
+}
 
 impl Drop for LockGuard<'_> {
     fn drop(&mut self) {
+        // Where the loop is closing, waiting for a condition ends without the lock, which
+        // may be somebody else's by then.
+        if self.lock.held_by() != self.taken_by && !can_suspend() {
+            return;
+        }
         // An error says that the block has given it back itself.
-        let _ = self.0.release();
+        let _ = self.lock.release();
     }
 }

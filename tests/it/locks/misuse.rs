@@ -1,13 +1,13 @@
 //! Locks where they cannot be used: errors, callbacks, other loops, loops that end.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 
 use stackio::Event;
 use stackio::{
     Barrier, BoundedSemaphore, Condition, Error, ErrorKind, EventLoop, Future, Lock, Result,
-    Semaphore, VirtualClock, call_soon, millis, timeout, yield_now,
+    Semaphore, VirtualClock, call_soon, millis, secs, sleep, timeout, yield_now,
 };
 
 use super::run;
@@ -74,7 +74,11 @@ fn a_lock_that_was_waited_for_belongs_to_that_loop() {
             }
             timeout(millis(1), |_| lock.acquire())
         });
-        assert_eq!(kind(ended), Some(expected));
+        let error = ended.unwrap_err();
+        assert_eq!(error.kind(), expected);
+        if expected == ErrorKind::Runtime {
+            assert!(error.to_string().contains("lock or queue of a different event loop"));
+        }
     }
 }
 
@@ -110,4 +114,31 @@ fn a_loop_that_closes_ends_a_wait_that_cannot_have_its_lock() {
     events.close().unwrap();
     let waited = waited.take().expect("the wait has ended");
     assert!(waited.unwrap_err().is_cancelled());
+}
+
+#[test]
+fn a_wait_that_ends_without_the_lock_does_not_give_back_that_of_another_task() {
+    let event_loop = EventLoop::builder().virtual_clock(&VirtualClock::new()).build().unwrap();
+    let condition = Rc::new(Condition::new());
+    let waits = condition.clone();
+    event_loop.spawn(move || {
+        let _guard = waits.guard()?;
+        waits.wait()
+    });
+    let (looks, seen) = (condition.clone(), Rc::new(Cell::new(None)));
+    let saw = seen.clone();
+    event_loop.spawn(move || {
+        let closing = sleep(secs(60));
+        saw.set(Some(looks.locked()));
+        closing
+    });
+    let holds = condition.clone();
+    event_loop.spawn(move || {
+        let _guard = holds.guard()?;
+        sleep(secs(60))
+    });
+    event_loop.run_until_complete(yield_now).unwrap();
+    event_loop.close().unwrap();
+    assert_eq!(seen.get(), Some(true), "its holder had not ended then");
+    assert!(!condition.locked());
 }

@@ -9,8 +9,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind, panic_any};
 use std::rc::Rc;
 
 use stackio::{
-    AnyTask, ErrorKind, Future, Runner, VirtualClock, all_tasks, current_task, secs, sleep, spawn,
-    task_group, yield_now,
+    AnyTask, ErrorKind, EventLoop, Future, Runner, VirtualClock, all_tasks, current_task, secs,
+    sleep, spawn, task_group, yield_now,
 };
 
 use super::{Dropped, run, value_error};
@@ -365,4 +365,25 @@ fn a_block_that_swallows_cancellations_still_outlives_its_children() {
         Ok(())
     })
     .unwrap();
+}
+
+#[test]
+fn a_scope_that_cannot_wait_since_its_loop_is_closing_is_cancelled() {
+    let event_loop = EventLoop::builder().virtual_clock(&VirtualClock::new()).build().unwrap();
+    let parent = event_loop.spawn(|| {
+        task_group(|g| {
+            g.spawn(|| sleep(secs(60)));
+            let _swallowed = sleep(secs(60));
+            Ok(())
+        })
+    });
+    event_loop.call_soon({
+        let event_loop = event_loop.clone();
+        move || event_loop.stop()
+    });
+    event_loop.run_forever().unwrap();
+    event_loop.close().unwrap();
+    let error = parent.result().unwrap_err();
+    assert!(error.is_cancelled(), "{error}");
+    assert!(parent.cancelled());
 }

@@ -1,14 +1,16 @@
 //! Bringing what goes on elsewhere to a loop, for tasks to wait for.
 
 use std::cell::RefCell;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::channel;
 use std::thread;
 
 use stackio::{
-    ErrorKind, Future, LoopHandle, ThreadPoolExecutor, all_tasks, ensure_future, millis,
-    run_coroutine_threadsafe, secs, sleep, spawn, timeout, to_thread, wrap_future, yield_now,
+    ErrorKind, Future, LoopHandle, ReturnWhen, Runner, ThreadPoolExecutor, all_tasks,
+    ensure_future, get_running_loop, millis, run_coroutine_threadsafe, secs, sleep, spawn, timeout,
+    to_thread, wait, wrap_future, yield_now,
 };
 
 use super::{LIMIT, begun_job, gate, run, this_loop, virtual_runner, waits};
@@ -32,6 +34,42 @@ fn a_wrapped_future_gets_what_the_other_one_has() {
     let executor = ThreadPoolExecutor::new(1).unwrap();
     let job = executor.submit(|| 1).unwrap();
     assert!(thread::spawn(move || drop(wrap_future(&job))).join().is_err(), "there is no loop");
+}
+
+#[test]
+fn an_error_from_another_thread_that_nobody_sees_is_reported_with_the_place_of_the_call() {
+    let reports = Rc::new(RefCell::new(Vec::new()));
+    let seen = reports.clone();
+    let mut runner = Runner::builder()
+        .exception_handler(move |report| {
+            let place = report.created_at.map(|place| (place.file(), place.line()));
+            seen.borrow_mut().push(place);
+        })
+        .build()
+        .unwrap();
+    let calls = runner
+        .run(|| {
+            let executor = ThreadPoolExecutor::new(1)?;
+            let failed = executor.submit(|| -> u32 { panic!("boom") })?;
+            let event_loop = get_running_loop()?;
+            let begin = line!();
+            let futures = [
+                wrap_future(&failed),
+                ensure_future(&failed),
+                event_loop.run_in_executor(&executor, || panic!("boom")),
+                ensure_future(failed),
+            ];
+            for future in futures {
+                wait([&future], None, ReturnWhen::AllCompleted)?;
+                drop(future);
+            }
+            executor.shutdown(false, false)?;
+            drop(event_loop.run_in_executor(&executor, || 1));
+            yield_now()?;
+            Ok([2, 3, 4, 5, 12].map(|line| Some((file!(), begin + line))))
+        })
+        .unwrap();
+    assert_eq!(reports.take(), calls);
 }
 
 #[test]
