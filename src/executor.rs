@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use crate::concurrent::{Completer, ConcurrentFuture, promise};
 use crate::exceptions::{Error, ErrorKind, Result};
-use crate::reports::drop_value;
+use crate::reports::{drop_value, report_anywhere};
 
 /// A pool of threads that calls functions
 /// (`concurrent.futures.ThreadPoolExecutor`).
@@ -232,7 +232,8 @@ impl Pool {
                     drop(state);
                     self.changed.notify_one();
                     if let Err(error) = started {
-                        tracing::warn!(%error, "cannot start another executor thread");
+                        let text = "cannot start another thread of the executor";
+                        report_anywhere(text, Some(error.into()));
                     }
                     return Ok(());
                 }
@@ -302,8 +303,7 @@ impl Pool {
 fn run(job: Job) {
     if let Err(panic) = catch_unwind(AssertUnwindSafe(job)) {
         std::mem::forget(panic);
-        let text = "a value dropped on an executor thread panicked";
-        std::mem::forget(catch_unwind(|| tracing::error!("{text}")));
+        report_anywhere("a value dropped on a thread of the executor panicked", None);
     }
 }
 

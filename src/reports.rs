@@ -235,9 +235,17 @@ pub(crate) fn drop_value<V>(value: V) {
     if let Err(panic) = catch_unwind(AssertUnwindSafe(|| drop(value))) {
         // The payload is the user's as well.
         std::mem::forget(panic);
-        let told = catch_unwind(|| tracing::error!("a destructor panicked; it was ignored"));
-        std::mem::forget(told);
+        report_anywhere("a destructor panicked; it was ignored", None);
     }
+}
+
+/// Reports where there is no loop, or it is not to be asked: on another thread, in
+/// the middle of something. What listens is the user's and may panic, too.
+pub(crate) fn report_anywhere(text: &str, error: Option<Error>) {
+    let mut context = ExceptionContext::new(ExceptionSource::Loop, text);
+    context.exception = error;
+    let told = catch_unwind(AssertUnwindSafe(|| default_exception_handler(&context)));
+    std::mem::forget(told);
 }
 
 /// Runs a callback; its error or panic goes to the exception handler. An interrupt

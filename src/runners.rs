@@ -8,7 +8,7 @@ use crate::builders::LoopBuilder;
 use crate::context::Context;
 use crate::exceptions::{Error, ErrorKind, Result};
 use crate::gather::gather_erased;
-use crate::reports::{ExceptionContext, ExceptionSource};
+use crate::reports::{ExceptionContext, ExceptionSource, report_anywhere};
 use crate::signals::InterruptReaction;
 use crate::sys::signal::is_main_thread;
 use crate::tasks::{AnyTask, Task, TaskBuilder};
@@ -153,7 +153,7 @@ impl Runner {
 impl Drop for Runner {
     fn drop(&mut self) {
         if let Err(error) = self.close() {
-            tracing::warn!(%error, "closing the event loop");
+            report_anywhere("the runner's loop could not be closed as it should", Some(error));
         }
     }
 }

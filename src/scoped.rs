@@ -196,6 +196,44 @@ impl<T> ScopedTask<'_, T> {
         self.future.as_ref().is_ok_and(Future::cancel)
     }
 
+    /// The same, with a message for whoever asks why.
+    pub fn cancel_with(&self, message: impl AsRef<str>) -> bool {
+        self.future.as_ref().is_ok_and(|future| future.cancel_with(message))
+    }
+
+    /// Its end as a future, for [`wait`](crate::wait), [`gather`](crate::gather) and
+    /// [`as_completed`](crate::as_completed); the result stays here, for
+    /// [`join`](ScopedTask::join).
+    ///
+    /// ```
+    /// use stackio::{ReturnWhen, millis, sleep, task_group, wait};
+    ///
+    /// stackio::run(|| {
+    ///     let naps = [30, 10, 20];
+    ///     task_group(|g| {
+    ///         let nap = |n: &u64| { let n = *n; g.spawn(move || { sleep(millis(n))?; Ok(n) }) };
+    ///         let racers: Vec<_> = naps.iter().map(nap).collect();
+    ///         let ends = racers.iter().map(|racer| racer.future()).collect::<Result<Vec<_>, _>>()?;
+    ///         wait(&ends, None, ReturnWhen::FirstCompleted)?;
+    ///         for racer in racers {
+    ///             match racer.done() {
+    ///                 true => assert_eq!(racer.join()?, 10),
+    ///                 false => drop(racer.cancel()),
+    ///             }
+    ///         }
+    ///         Ok(())
+    ///     })
+    /// })?;
+    /// # Ok::<(), stackio::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// Kind `Runtime` if the child was not started.
+    pub fn future(&self) -> Result<Future<()>> {
+        self.future.clone()
+    }
+
     /// Whether it has ended.
     pub fn done(&self) -> bool {
         self.future.as_ref().map_or(true, Future::done)

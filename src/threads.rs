@@ -13,6 +13,7 @@ use crate::coroutines::check_suspendable;
 use crate::exceptions::{Error, ErrorKind, Result};
 use crate::executor::ThreadPoolExecutor;
 use crate::futures::Future;
+use crate::reports::report_anywhere;
 use crate::subjects::Subject;
 use crate::timeouts::timeout;
 
@@ -178,8 +179,7 @@ impl EventLoop {
         match waited {
             Ok(()) => executor.join(None),
             Err(error) if error.kind() == ErrorKind::Timeout => {
-                let seconds = limit.unwrap_or_default().as_secs_f64();
-                tracing::warn!(seconds, "executor threads did not end in time");
+                report_anywhere("the threads of the executor did not end in time", None);
                 Ok(())
             }
             Err(error) => Err(error),
@@ -196,7 +196,7 @@ impl EventLoop {
         let event_loop = self.clone();
         let shutdown = move || event_loop.shutdown_default_executor(SHUTDOWN_TIMEOUT);
         if let Err(error) = self.run_until_complete(shutdown) {
-            tracing::warn!(%error, "the loop cannot run until its executor has ended");
+            report_anywhere("the loop cannot run until its executor has ended", Some(error));
             // Jobs that wait for the loop would wait for ever: closing it tells them.
             let _ = self.close();
             let _ = self.shutdown_default_executor(SHUTDOWN_TIMEOUT);

@@ -165,7 +165,8 @@ fn release(waiter: &Future<()>) {
 /// Awaits one thing for at most that long; cancels it when the time is up
 /// (`asyncio.wait_for`). Without a limit it only awaits.
 ///
-/// A closure runs in the current task.
+/// A closure runs in the current task, and has to own what it uses; a block of code
+/// that borrows goes into [`timeout`](crate::timeout).
 ///
 /// # Errors
 ///

@@ -16,7 +16,9 @@ use std::time::{Duration, Instant};
 use tracing::dispatcher::{self, Dispatch};
 
 use crate::events::{Runnable, Scheduler, Standing};
-use crate::reports::{ExceptionContext, ExceptionSource, default_exception_handler};
+use crate::reports::{
+    ExceptionContext, ExceptionSource, default_exception_handler, report_anywhere,
+};
 
 /// Nobody is told sooner that a step blocks, however short the steps are to be.
 const SOONEST: Duration = Duration::from_millis(10);
@@ -33,7 +35,8 @@ impl Watchdog {
         let looking = shared.clone();
         let named = thread::Builder::new().name("stackio-watchdog".to_owned());
         if let Err(error) = named.spawn(move || looking.look_on()) {
-            tracing::warn!(%error, "debug mode: no thread to watch for steps that block");
+            let text = "debug mode has no thread to watch for steps that block";
+            report_anywhere(text, Some(error.into()));
         }
         Watchdog { shared }
     }

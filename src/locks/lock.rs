@@ -72,7 +72,8 @@ impl Lock {
         Lock::default()
     }
 
-    /// Takes the lock; waits while it is taken or others are first.
+    /// Takes the lock; waits while it is taken or others are first. There is no
+    /// guard, so [`release`](Lock::release) must follow;
     /// [`lock`](Lock::lock) does the same and gives it back by itself.
     ///
     /// # Errors
@@ -197,6 +198,7 @@ impl Lock {
     /// assert!(!lock.locked());
     /// # Ok::<(), stackio::Error>(())
     /// ```
+    #[doc(alias = "guard")]
     #[track_caller]
     pub fn lock(&self) -> Result<LockGuard<'_>> {
         self.acquire()?;

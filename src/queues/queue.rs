@@ -94,7 +94,8 @@ impl<T> Queue<T> {
         Ok((scheduler, (what, primitive)))
     }
 
-    /// Puts an item in; waits while the queue is full.
+    /// Puts an item in; waits while the queue is full. An item that is not put in,
+    /// for whatever error, is dropped.
     ///
     /// # Errors
     ///
