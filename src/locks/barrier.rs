@@ -201,7 +201,7 @@ impl Barrier {
     /// # Ok::<(), stackio::Error>(())
     /// ```
     pub fn statistics(&self) -> LockStatistics {
-        LockStatistics { holder: None, ..self.changed.statistics() }
+        LockStatistics { holders: Vec::new(), ..self.changed.statistics() }
     }
 }
 

@@ -267,7 +267,7 @@ impl Condition {
     /// assert_eq!(stackio::Condition::new().statistics().waiting, 0);
     /// ```
     pub fn statistics(&self) -> LockStatistics {
-        self.line.statistics(self.lock.statistics().holder)
+        self.line.statistics(self.lock.statistics().holders)
     }
 }
 

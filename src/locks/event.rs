@@ -101,7 +101,7 @@ impl Event {
     /// assert_eq!(stackio::Event::new().statistics().waiting, 0);
     /// ```
     pub fn statistics(&self) -> LockStatistics {
-        self.line.statistics(None)
+        self.line.statistics(Vec::new())
     }
 }
 

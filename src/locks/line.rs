@@ -30,15 +30,16 @@ const FEW: usize = 32;
 ///
 /// ```
 /// let statistics = stackio::Lock::new().statistics();
-/// assert_eq!((statistics.holder, statistics.waiting), (None, 0));
+/// assert!(statistics.holders.is_empty());
+/// assert_eq!(statistics.waiting, 0);
 /// ```
 #[non_exhaustive]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LockStatistics {
-    /// The name of the task that has the lock, as it was when it took it. `None`
-    /// if nobody has it, if it was taken outside of a task, and for what is not
-    /// taken or not by one task: an event, a semaphore, a barrier.
-    pub holder: Option<String>,
+    /// The names of the tasks that have it, as they were when they took it: at most
+    /// one for a lock, several for a semaphore, and none for what is not taken: an
+    /// event, a barrier. What is taken outside of a task is nobody's.
+    pub holders: Vec<String>,
     /// How many tasks wait.
     pub waiting: usize,
     /// Their names, in the order in which they came.
@@ -151,11 +152,11 @@ impl Line {
     }
 
     /// Who waits, and who has what they wait for.
-    pub(crate) fn statistics(&self, holder: Option<String>) -> LockStatistics {
+    pub(crate) fn statistics(&self, holders: Vec<String>) -> LockStatistics {
         let places = self.places.borrow();
         let waiting = places.iter().filter_map(|Place(_, future)| future.as_ref());
         let waiters: Vec<_> = waiting.flat_map(|future| future.core().woken()).collect();
-        LockStatistics { holder, waiting: self.waiting(), waiters }
+        LockStatistics { holders, waiting: self.waiting(), waiters }
     }
 }
 

@@ -213,14 +213,14 @@ impl Lock {
     /// stackio::run(|| {
     ///     let lock = Lock::new();
     ///     let _guard = lock.lock()?;
-    ///     assert_eq!(lock.statistics().holder.as_deref(), Some("Task-1"));
+    ///     assert_eq!(lock.statistics().holders, ["Task-1"]);
     ///     Ok(())
     /// })?;
     /// # Ok::<(), stackio::Error>(())
     /// ```
     pub fn statistics(&self) -> LockStatistics {
-        let holder = self.holder.borrow().as_ref().map(|holder| holder.name.to_string());
-        self.line.statistics(holder)
+        let holder = self.holder.borrow();
+        self.line.statistics(holder.iter().map(|holder| holder.name.to_string()).collect())
     }
 }
 
@@ -250,9 +250,9 @@ impl Holder {
 
 impl fmt::Debug for Lock {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let LockStatistics { holder, waiting, .. } = self.statistics();
+        let LockStatistics { holders, waiting, .. } = self.statistics();
         let mut shown = f.debug_struct("Lock");
-        shown.field("locked", &self.locked()).field("holder", &holder);
+        shown.field("locked", &self.locked()).field("holder", &holders.first());
         shown.field("waiting", &waiting).finish()
     }
 }

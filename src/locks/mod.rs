@@ -14,6 +14,7 @@
 //! | [`Barrier`] | so many tasks at the same point |
 
 mod line;
+mod holders;
 mod lock;
 mod event;
 mod condition;

@@ -4,9 +4,11 @@ use std::cell::Cell;
 use std::fmt;
 use std::ops::Deref;
 
-use super::line::Line;
-use super::line::LockStatistics;
+use super::holders::Holders;
+use super::line::{Line, LockStatistics};
+use crate::coroutines::current;
 use crate::exceptions::{Error, ErrorKind, Result};
+use crate::instruments::FutureId;
 
 /// Lets so many tasks in at a time, in the order in which they came
 /// (`asyncio.Semaphore`).
@@ -35,6 +37,7 @@ pub struct Semaphore {
     /// The value that a release may not go beyond.
     bound: usize,
     line: Line,
+    holders: Holders,
 }
 
 impl Semaphore {
@@ -48,7 +51,8 @@ impl Semaphore {
     }
 
     fn bounded(value: usize, bound: usize) -> Semaphore {
-        Semaphore { value: Cell::new(value), bound, line: Line::of("semaphore") }
+        let (value, line) = (Cell::new(value), Line::of("semaphore"));
+        Semaphore { value, bound, line, holders: Holders::new() }
     }
 
     /// Comes in; waits while it is full or others are first.
@@ -67,9 +71,15 @@ impl Semaphore {
     /// ```
     #[track_caller]
     pub fn acquire(&self) -> Result {
+        self.come_in().map(drop)
+    }
+
+    /// The number of the task that came in.
+    #[track_caller]
+    fn come_in(&self) -> Result<Option<FutureId>> {
         if !self.locked() {
             self.value.set(self.value.get() - 1);
-            return Ok(());
+            return Ok(self.holders.enter());
         }
         let waiter = self.line.enter()?;
         let waited = waiter.wait();
@@ -80,7 +90,7 @@ impl Semaphore {
         drop(waiter);
         // Those who came meanwhile had to stand in line, even if there was room.
         while self.value.get() > 0 && self.let_in() {}
-        waited
+        waited.map(|()| self.holders.enter())
     }
 
     /// Leaves, or makes room for one more: the first who waits comes in.
@@ -97,10 +107,15 @@ impl Semaphore {
     /// # Ok::<(), stackio::Error>(())
     /// ```
     pub fn release(&self) -> Result {
+        self.leave(current().map(|task| task.core().id()))
+    }
+
+    fn leave(&self, task: Option<FutureId>) -> Result {
         if self.value.get() >= self.bound {
             let text = "the semaphore has been released more often than acquired";
             return Err(Error::text(ErrorKind::Value, text));
         }
+        self.holders.leave(task);
         self.value.set(self.value.get() + 1);
         self.let_in();
         Ok(())
@@ -143,17 +158,25 @@ impl Semaphore {
     /// ```
     #[track_caller]
     pub fn guard(&self) -> Result<SemaphoreGuard<'_>> {
-        self.acquire()?;
-        Ok(SemaphoreGuard(self))
+        Ok(SemaphoreGuard { semaphore: self, task: self.come_in()? })
     }
 
-    /// How many wait.
+    /// Which tasks are in, and which wait. A task counts as in until it leaves, or
+    /// somebody who is not in leaves in its place.
     ///
     /// ```
-    /// assert_eq!(stackio::Semaphore::new(1).statistics().waiting, 0);
+    /// use stackio::Semaphore;
+    ///
+    /// stackio::run(|| {
+    ///     let semaphore = Semaphore::new(2);
+    ///     let _guard = semaphore.guard()?;
+    ///     assert_eq!(semaphore.statistics().holders, ["Task-1"]);
+    ///     Ok(())
+    /// })?;
+    /// # Ok::<(), stackio::Error>(())
     /// ```
     pub fn statistics(&self) -> LockStatistics {
-        self.line.statistics(None)
+        self.line.statistics(self.holders.names())
     }
 }
 
@@ -181,12 +204,15 @@ impl fmt::Debug for Semaphore {
 /// ```
 #[must_use = "the semaphore is left as soon as the guard is dropped"]
 #[derive(Debug)]
-pub struct SemaphoreGuard<'a>(&'a Semaphore);
+pub struct SemaphoreGuard<'a> {
+    semaphore: &'a Semaphore,
+    task: Option<FutureId>,
+}
 
 impl Drop for SemaphoreGuard<'_> {
     fn drop(&mut self) {
         // An error says that the block has left by itself.
-        let _ = self.0.release();
+        let _ = self.semaphore.leave(self.task);
     }
 }
 

@@ -139,17 +139,19 @@ fn statistics_name_the_holder_and_count_those_who_wait() {
             sleep(millis(1))
         });
         yield_now()?;
-        assert_eq!((lock.statistics().holder, condition.statistics().waiting), (None, 1));
+        assert!(lock.statistics().holders.is_empty());
+        assert_eq!(condition.statistics().waiting, 1);
         {
             let _guard = condition.guard()?;
-            assert_eq!(condition.statistics().holder.as_deref(), Some("Task-1"));
+            assert_eq!(condition.statistics().holders, ["Task-1"]);
             condition.notify(1)?;
             assert_eq!(condition.statistics().waiting, 0);
         }
         yield_now()?;
         yield_now()?;
         let seen = lock.statistics();
-        assert_eq!((seen.holder.as_deref(), seen.waiting), (Some("consumer"), 0));
+        assert_eq!(seen.holders, ["consumer"]);
+        assert_eq!(seen.waiting, 0);
         waits.join()?;
         lock.acquire()?;
         let shown = format!("{lock:?}");
@@ -326,6 +328,40 @@ fn a_barrier_that_is_reset_or_aborted_lets_those_who_wait_go_with_an_error() {
         gives_up.cancel();
         assert!(gives_up.join().unwrap_err().is_cancelled());
         assert_eq!(barrier.n_waiting(), 0, "who is cancelled has left");
+        Ok(())
+    })
+    .unwrap();
+}
+
+#[test]
+fn a_semaphore_names_who_is_in_and_who_waits() {
+    run(|| {
+        let semaphore = Rc::new(Semaphore::new(2));
+        let named = |name: &str| {
+            let semaphore = semaphore.clone();
+            TaskBuilder::new().name(name).spawn(move || {
+                let _guard = semaphore.guard()?;
+                sleep(millis(1))
+            })
+        };
+        let tasks = ["one", "two", "three"].map(named);
+        yield_now()?;
+        let seen = semaphore.statistics();
+        assert_eq!(seen.holders, ["one", "two"]);
+        assert_eq!(seen.waiters, ["three"]);
+        for task in tasks {
+            task.join()?;
+        }
+        assert!(semaphore.statistics().holders.is_empty());
+
+        // Twice by one task, and once given back for it by somebody else.
+        semaphore.acquire()?;
+        semaphore.acquire()?;
+        let other = semaphore.clone();
+        spawn(move || other.release()).join()?;
+        assert_eq!(semaphore.statistics().holders, ["Task-1"]);
+        semaphore.release()?;
+        assert!(semaphore.statistics().holders.is_empty());
         Ok(())
     })
     .unwrap();
