@@ -15,7 +15,7 @@
 //! real one, through plain functions and, as for `links` below, through a generator's own stack
 //! into the task that drives it.
 //!
-//! **A circle of such edges is a deadlock.** No timer and no socket will ever wake anybody on it.
+//! **A cycle of such edges is a deadlock.** No timer and no socket will ever wake anybody on it.
 //! The last part of the lesson builds one with two locks taken in two orders, which is how they
 //! come about. Under a virtual clock the loop itself notices that nobody can go on any more, and
 //! the run ends with an error of kind `Deadlock` that tells the same story.
@@ -207,8 +207,8 @@ fn post_office() -> Result {
             println!("{} waits for a lock, held by {}", task.name, name(holder));
         }
     }
-    for circle in graph.circles() {
-        let names: Vec<&str> = circle.iter().map(|id| name(*id)).collect();
+    for cycle in graph.cycles() {
+        let names: Vec<&str> = cycle.iter().map(|id| name(*id)).collect();
         println!("they wait for each other: {}", names.join(", "));
     }
     ann.join()?;

@@ -31,9 +31,9 @@ use crate::subjects::Subject;
 
 /// What stands on a loop's side.
 #[derive(Default)]
-struct Border(RefCell<BTreeMap<FutureId, Standing>>);
+struct Border(RefCell<BTreeMap<FutureId, Counterpart>>);
 
-struct Standing {
+struct Counterpart {
     future: Rc<dyn AnyFuture>,
     tie: Tie,
 }
@@ -50,16 +50,16 @@ enum Tie {
 impl Border {
     fn insert(&self, future: Rc<dyn AnyFuture>, tie: Tie) -> FutureId {
         let id = future.core().id();
-        self.0.borrow_mut().insert(id, Standing { future, tie });
+        self.0.borrow_mut().insert(id, Counterpart { future, tie });
         id
     }
 
-    fn remove(&self, id: FutureId) -> Option<Standing> {
+    fn remove(&self, id: FutureId) -> Option<Counterpart> {
         self.0.borrow_mut().remove(&id)
     }
 
     fn find(&self, id: FutureId) -> Option<Rc<dyn AnyFuture>> {
-        self.0.borrow().get(&id).map(|standing| standing.future.clone())
+        self.0.borrow().get(&id).map(|counterpart| counterpart.future.clone())
     }
 }
 
@@ -139,8 +139,8 @@ fn arrive<T: Send + 'static>(
     source: &ConcurrentFuture<T>,
     read: fn(&ConcurrentFuture<T>) -> Result<T>,
 ) {
-    let Some(standing) = border().and_then(|border| border.remove(id)) else { return };
-    let future = standing.future.typed().downcast::<Future<T>>().ok();
+    let Some(counterpart) = border().and_then(|border| border.remove(id)) else { return };
+    let future = counterpart.future.typed().downcast::<Future<T>>().ok();
     let Some(future) = future.filter(|future| !future.done()) else { return };
     // It may clone the value, which is the user's doing.
     let outcome = catch_panic("cloning the result of another thread", || read(source));
@@ -275,8 +275,8 @@ struct Debt {
 impl Debt {
     /// The task has ended: the thread gets its outcome.
     fn pay<T: Send + 'static>(&self, task: &Future<T>) {
-        let standing = self.border.upgrade().and_then(|border| border.remove(self.id));
-        let Some(Standing { tie: Tie::Owes(completer), .. }) = standing else { return };
+        let counterpart = self.border.upgrade().and_then(|border| border.remove(self.id));
+        let Some(Counterpart { tie: Tie::Owes(completer), .. }) = counterpart else { return };
         // Whoever cancelled it has been told; an error stays with the task, to be
         // reported as one that nobody saw.
         match completer.downcast::<Completer<T>>() {
@@ -290,8 +290,8 @@ impl Debt {
 
 impl Drop for Debt {
     fn drop(&mut self) {
-        let standing = self.border.upgrade().and_then(|border| border.remove(self.id));
-        drop(standing);
+        let counterpart = self.border.upgrade().and_then(|border| border.remove(self.id));
+        drop(counterpart);
     }
 }
 

@@ -93,7 +93,7 @@ impl<L: From<EventLoop>> LoopBuilder<L> {
     /// - tasks that nobody cancelled, and sockets that are still open, when the loop
     ///   is closed.
     ///
-    /// A step costs about a microsecond more. Errors that nobody retrieved are
+    /// A step costs about a tenth of a microsecond more. Errors that nobody retrieved are
     /// reported in any case, and name the place at which the future or task was made.
     ///
     /// ```

@@ -128,7 +128,8 @@ impl<T> ConcurrentFuture<T> {
     // -- the result ------------------------------------------------------------------
 
     /// Blocks the thread until the result is there, for at most `timeout` of real
-    /// time; `None` waits without a limit. It can be asked for as often as one likes.
+    /// time; `None` waits without a limit. It can be asked for as often as one likes:
+    /// what it gives is a clone, whose making must not ask this future again.
     ///
     /// # Errors
     ///

@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use crate::context::Variables;
 use crate::exceptions::Result;
-use crate::reports::{CallbackOutput, Reports, catch_panic, drop_value, run_callback};
+use crate::reports::{CallbackOutput, Reports, drop_value, run_callback};
 
 type Callback = Box<dyn FnMut() -> Result>;
 
@@ -33,13 +33,12 @@ impl Repeating {
     pub(crate) fn call(&self, reports: &Reports) {
         let Some(mut callback) = self.callback.take() else { return };
         Variables::swap(&self.context);
-        let called = catch_panic("a callback", &mut callback);
+        run_callback(reports, &mut callback);
         Variables::swap(&self.context);
         match self.removed.get() {
             true => drop_value(callback),
             false => self.callback.set(Some(callback)),
         }
-        run_callback(reports, || called);
     }
 
     /// From now on it is not called, also for what has come already.

@@ -202,15 +202,13 @@ impl Interrupts {
             return Ok(None);
         }
         let count = Rc::new(Cell::new(0));
-        let (counted, main, interrupted) = (count.clone(), main.erase(), event_loop.clone());
+        let (counted, main, scheduler) =
+            (count.clone(), main.erase(), event_loop.scheduler().clone());
         let reaction = InterruptReaction::install(event_loop, move |times| {
             for _ in 0..times {
                 counted.set(counted.get() + 1);
                 if counted.get() > 1 || !main.cancel() {
-                    interrupted
-                        .scheduler()
-                        .reports()
-                        .interrupt(Error::from(ErrorKind::KeyboardInterrupt));
+                    scheduler.reports().interrupt(Error::from(ErrorKind::KeyboardInterrupt));
                 }
             }
         })?;

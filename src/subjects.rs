@@ -2,10 +2,11 @@
 //!
 //! A task waits for a future and nothing else. Some of these futures are inside of
 //! something that has a name: a timer, a lock, a group of tasks. A [`Subject`] is
-//! how the future knows, so that a report says `Lock #7` and who has it, and not
+//! how the future knows, so that a report says `lock #7` and who has it, and not
 //! only `future #12`.
 
 use std::cell::{Cell, OnceCell};
+use std::ptr;
 use std::rc::{Rc, Weak};
 
 use crate::events::{Scheduler, next_id};
@@ -92,12 +93,12 @@ impl Lazy {
     ///
     /// Kind `Runtime` in another loop than those before.
     pub(crate) fn enter(&self, scheduler: &Rc<Scheduler>) -> Result<&Rc<Primitive>> {
-        let home = Rc::downgrade(scheduler);
         let primitive = self.0.get_or_init(|| {
-            let (number, home) = (next_id(), home.clone());
+            let (number, home) = (next_id(), Rc::downgrade(scheduler));
             Rc::new(Primitive { number, home, holder: Cell::new(None) })
         });
-        if !primitive.home.ptr_eq(&home) {
+        // The weak handle keeps the address from being used again.
+        if !ptr::eq(primitive.home.as_ptr(), Rc::as_ptr(scheduler)) {
             let text = "cannot wait here for a lock or queue of a different event loop: it belongs \
                         to the one in which a task first had to wait for it";
             return Err(Error::text(ErrorKind::Runtime, text));

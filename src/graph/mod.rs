@@ -20,7 +20,7 @@
 //!     let page = tasks.find("page").unwrap();
 //!     assert_eq!(page.waits_for[0].title, "a timer");
 //!     assert_eq!(tasks.awaited_by(page.id), [tasks.find("reader").unwrap().id]);
-//!     assert!(tasks.circles().is_empty());
+//!     assert!(tasks.cycles().is_empty());
 //!     reader.join()
 //! })?;
 //! # Ok::<(), stackio::Error>(())
@@ -42,7 +42,7 @@ use std::panic::Location;
 use std::rc::Rc;
 
 use crate::base_events::{EventLoop, get_running_loop};
-use crate::deadlocks::{Awaited, GONE, awaited_by, circles, needed_among};
+use crate::deadlocks::{Awaited, GONE, cycles, needed_among, waits_of};
 use crate::exceptions::Result;
 use crate::instruments::FutureId;
 use crate::reports::say;
@@ -113,7 +113,7 @@ impl TaskNode {
             false if core.is_ready() => TaskState::Ready,
             false => TaskState::Waiting,
         };
-        let awaited = awaited_by(&**task);
+        let awaited = waits_of(&**task);
         let needs = needed_among(&awaited);
         let waits_for = awaited.into_iter().map(|Awaited { future, depth }| Wait {
             id: future.core().id(),
@@ -135,7 +135,7 @@ impl TaskNode {
 }
 
 /// The unfinished tasks of a loop, and who needs whom. `Display` draws it as a tree,
-/// each task below the one that waits for it, and names the circles.
+/// each task below the one that waits for it, and names the cycles.
 #[derive(Clone, Debug)]
 pub struct TaskGraph {
     tasks: Vec<TaskNode>,
@@ -259,12 +259,12 @@ impl TaskGraph {
         self.awaited_by.get(&id).map_or(&[], Vec::as_slice)
     }
 
-    /// Circles of tasks that wait for each other, by task or by lock: at least one of
+    /// Cycles of tasks that wait for each other, by task or by lock: at least one of
     /// each knot, beginning with its oldest task. Unless one of them waits for the
     /// first of several or has a timeout, or somebody outside cancels one, none of
     /// them will ever go on.
-    pub fn circles(&self) -> Vec<Vec<FutureId>> {
-        circles(&self.tasks.iter().map(|task| (task.id, task.needs.clone())).collect())
+    pub fn cycles(&self) -> Vec<Vec<FutureId>> {
+        cycles(&self.tasks.iter().map(|task| (task.id, task.needs.clone())).collect())
     }
 
     fn name(&self, id: FutureId) -> &str {
@@ -306,9 +306,9 @@ impl fmt::Display for TaskGraph {
                 }
             }
         }
-        for circle in self.circles() {
+        for cycle in self.cycles() {
             let names: Vec<_> =
-                circle.iter().chain(circle.first()).map(|id| self.name(*id)).collect();
+                cycle.iter().chain(cycle.first()).map(|id| self.name(*id)).collect();
             writeln!(f, "deadlock: {}", names.join(" -> "))?;
         }
         Ok(())

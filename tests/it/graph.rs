@@ -1,4 +1,4 @@
-//! Who waits for whom: what is waited for has a name, and circles are found.
+//! Who waits for whom: what is waited for has a name, and cycles are found.
 //!
 //! Below: `waits` is the name of each thing one can wait for, `stacks` is the calls on the stacks
 //! of tasks, and `harmless` shows that looking changes nothing.
@@ -117,14 +117,14 @@ fn two_locks() -> (Task<()>, Task<()>) {
 }
 
 #[test]
-fn two_locks_in_two_orders_are_a_circle() {
+fn two_locks_in_two_orders_are_a_cycle() {
     run(|| {
         let (ann, bob) = two_locks();
         sleep(millis(2))?;
         let graph = graph::capture()?;
-        let circles = graph.circles();
-        assert_eq!(circles.len(), 1);
-        assert_eq!(names(&graph, &circles[0]), ["ann", "bob"]);
+        let cycles = graph.cycles();
+        assert_eq!(cycles.len(), 1);
+        assert_eq!(names(&graph, &cycles[0]), ["ann", "bob"]);
         assert_eq!(graph.find("ann").unwrap().waits_for[0].holder, Some(bob.id()));
         assert_eq!(graph.awaited_by(ann.id()), [bob.id()]);
         let text = graph.to_string();
@@ -137,11 +137,11 @@ fn two_locks_in_two_orders_are_a_circle() {
 }
 
 #[test]
-fn the_error_of_a_deadlock_names_circle_lock_and_holder() {
+fn the_error_of_a_deadlock_names_cycle_lock_and_holder() {
     let error = run(|| two_locks().0.join()).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Deadlock);
     let text = error.to_string();
-    assert!(text.contains("; a circle: ann -> bob -> ann;"), "{text}");
+    assert!(text.contains("; a cycle: ann -> bob -> ann;"), "{text}");
     let waits = text.split("; ").find(|part| part.starts_with("ann waits")).unwrap();
     assert!(waits.starts_with("ann waits for lock #"), "{waits}");
     assert!(waits.contains(&format!(", held by bob, at {}:", file!())), "{waits}");
@@ -149,7 +149,7 @@ fn the_error_of_a_deadlock_names_circle_lock_and_holder() {
 }
 
 #[test]
-fn two_tasks_that_wait_for_each_other_are_a_circle() {
+fn two_tasks_that_wait_for_each_other_are_a_cycle() {
     run(|| {
         let first: Rc<RefCell<Option<Task<()>>>> = Rc::default();
         let other = first.clone();
@@ -162,7 +162,7 @@ fn two_tasks_that_wait_for_each_other_are_a_circle() {
         *first.borrow_mut() = Some(a.clone());
         yield_now()?;
         let graph = graph::outline()?;
-        assert_eq!(names(&graph, &graph.circles()[0]), ["b", "a"]);
+        assert_eq!(names(&graph, &graph.cycles()[0]), ["b", "a"]);
         // A request to cancel would go round; the loop ends them when it is closed.
         drop(a);
         Ok(())
@@ -171,7 +171,7 @@ fn two_tasks_that_wait_for_each_other_are_a_circle() {
 }
 
 #[test]
-fn a_circle_may_go_through_a_gather_and_a_lock() {
+fn a_cycle_may_go_through_a_gather_and_a_lock() {
     run(|| {
         let lock = Rc::new(Lock::new());
         let wanted = lock.clone();
@@ -183,8 +183,8 @@ fn a_circle_may_go_through_a_gather_and_a_lock() {
         yield_now()?;
         yield_now()?;
         let graph = graph::outline()?;
-        assert_eq!(graph.circles().len(), 1, "{graph}");
-        assert_eq!(names(&graph, &graph.circles()[0]), ["has", "wants"]);
+        assert_eq!(graph.cycles().len(), 1, "{graph}");
+        assert_eq!(names(&graph, &graph.cycles()[0]), ["has", "wants"]);
         has.cancel();
         Ok(())
     })
@@ -201,7 +201,7 @@ fn who_takes_a_lock_twice_waits_for_itself() {
         });
         yield_now()?;
         let graph = graph::outline()?;
-        assert_eq!(names(&graph, &graph.circles()[0]), ["twice"]);
+        assert_eq!(names(&graph, &graph.cycles()[0]), ["twice"]);
         assert!(graph.to_string().contains("deadlock: twice -> twice"), "{graph}");
         twice.cancel();
         Ok(())
@@ -305,7 +305,7 @@ fn a_crowd_is_drawn_in_proportion() {
             let graph = get_running_loop()?.task_outline();
             assert_eq!(graph.tasks().len(), count + 2);
             assert_eq!(graph.find(&all.name()).unwrap().needs.len(), count);
-            assert!(graph.circles().is_empty());
+            assert!(graph.cycles().is_empty());
             all.join()?;
             Ok(graph.to_string().lines().count())
         })

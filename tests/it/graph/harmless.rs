@@ -34,7 +34,7 @@ impl Instrument for Watcher {
         let before = suspended_at();
         if let Ok(graph) = graph::capture() {
             // Told by every way that there is.
-            let _ = (graph.to_string(), graph.circles());
+            let _ = (graph.to_string(), graph.cycles());
             for task in stackio::all_tasks() {
                 drop(graph::capture_call_graph(&task));
             }

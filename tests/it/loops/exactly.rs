@@ -263,7 +263,7 @@ fn a_queue_belongs_to_the_loop_that_first_waited_for_it() {
 }
 
 #[test]
-fn a_gather_of_the_task_that_waits_for_it_is_a_circle_and_cancelling_comes_to_an_end() {
+fn a_gather_of_the_task_that_waits_for_it_is_a_cycle_and_cancelling_comes_to_an_end() {
     let mut runner = Runner::builder().virtual_clock(&VirtualClock::new()).build().unwrap();
     let deadlock = runner.run(|| {
         let place: Rc<RefCell<Option<Future<()>>>> = Rc::default();
@@ -281,5 +281,5 @@ fn a_gather_of_the_task_that_waits_for_it_is_a_circle_and_cancelling_comes_to_an
     });
     let deadlock = deadlock.unwrap_err();
     assert_eq!(deadlock.kind(), ErrorKind::Deadlock);
-    assert!(deadlock.to_string().contains("a circle: Task-2 -> Task-2"), "{deadlock}");
+    assert!(deadlock.to_string().contains("a cycle: Task-2 -> Task-2"), "{deadlock}");
 }
