@@ -8,7 +8,8 @@ use std::rc::Rc;
 use crate::base_events::EventLoop;
 use crate::exceptions::{Error, ErrorKind, Result};
 use crate::futures::Future;
-use crate::tasks::{Task, spawn};
+use crate::spawning::spawn;
+use crate::tasks::Task;
 
 /// Something that can be awaited.
 ///

@@ -15,7 +15,8 @@ use crate::remote::LoopHandle;
 use crate::reports::{
     CallbackOutput, ExceptionContext, ExceptionHandler, default_exception_handler,
 };
-use crate::tasks::{AnyTask, Task, TaskBuilder, current_task, tasks_of};
+use crate::spawning::TaskBuilder;
+use crate::tasks::{AnyTask, Task, current_task, tasks_of};
 
 impl EventLoop {
     // -- what runs on it -------------------------------------------------------------

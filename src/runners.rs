@@ -10,8 +10,9 @@ use crate::exceptions::{Error, ErrorKind, Result};
 use crate::gather::gather_erased;
 use crate::reports::{ExceptionContext, ExceptionSource, report_anywhere};
 use crate::signals::InterruptReaction;
+use crate::spawning::TaskBuilder;
 use crate::sys::signal::is_main_thread;
-use crate::tasks::{AnyTask, Task, TaskBuilder};
+use crate::tasks::{AnyTask, Task};
 
 /// Runs `main` as the main task of a new loop, and closes the loop when it has
 /// ended (`asyncio.run`).

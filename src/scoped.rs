@@ -23,8 +23,9 @@ use std::rc::Rc;
 
 use crate::exceptions::{Error, ErrorKind, Result};
 use crate::futures::Future;
+use crate::spawning::TaskBuilder;
 use crate::taskgroups::TaskGroup;
-use crate::tasks::{AnyTask, TaskBuilder};
+use crate::tasks::AnyTask;
 
 type Body<'a> = Box<dyn FnOnce() -> Result + 'a>;
 

@@ -22,8 +22,9 @@ use crate::exceptions::{Error, ErrorKind, Result};
 use crate::future_core::AnyFuture;
 use crate::futures::Future;
 use crate::reports::{ExceptionContext, ExceptionSource, drop_value};
+use crate::spawning::TaskBuilder;
 use crate::subjects::Subject;
-use crate::tasks::{AnyTask, Task, TaskBuilder, current_task};
+use crate::tasks::{AnyTask, Task, current_task};
 
 /// Several tasks as one (`asyncio.TaskGroup`): none outlives the block of code it
 /// was made for, and when one fails, all are cancelled.

@@ -18,7 +18,7 @@ const FLOORS: &[&str] = &[
     "stack fiber traces yielder generator delegation",
     // Promises.
     "timers reports events handles repeating future_core subjects callbacks futures coroutines registry \
-     task_core steps task_cell tasks deadlocks",
+     task_core steps task_cell tasks spawning deadlocks",
     // The loop.
     "selectors network remote watchdog base_events loop_methods closing selector_events readers signals",
     // Composing: no I/O of their own.
