@@ -49,3 +49,16 @@ pub(crate) const SLOW_STEP: std::time::Duration = std::time::Duration::from_mill
 
 /// How long a lock may be held before debug mode reports it.
 pub(crate) const SLOW_LOCK: std::time::Duration = std::time::Duration::from_secs(1);
+
+// Transports.
+
+/// Bytes that may wait to be sent before a protocol is told to pause; asyncio's figure.
+pub(crate) const HIGH_WATER: usize = 64 * 1024;
+
+/// Bytes that are read from a socket at a time. The buffer is the loop's: one, however
+/// many connections there are.
+pub(crate) const READ_SIZE: usize = 64 * 1024;
+
+/// Buffers that are written by one `writev`; the system's limit is 1,024, and more than
+/// these seldom wait.
+pub(crate) const WRITE_BUFFERS: usize = 64;

@@ -109,6 +109,10 @@ mod threads;
 mod resolver;
 mod builders;
 mod runners;
+// -- floor 5: transports
+mod flow_control;
+pub mod transports;
+mod protocols;
 // -- floor 6: friendly face
 pub mod net;
 mod streams;
@@ -129,6 +133,7 @@ pub use coroutines::yield_now;
 pub use delegation::{IntoIter, Iter};
 pub use exceptions::{Error, ErrorKind, IncompleteRead, LimitOverrun, Result};
 pub use executor::ThreadPoolExecutor;
+pub use flow_control::{Consumer, FlowControl, Producer};
 pub use future_core::CallbackId;
 pub use futures::Future;
 pub use gather::{Gather, gather, gather_results, gather_results_with, gather_with};
@@ -140,6 +145,7 @@ pub use locks::{
     SemaphoreGuard,
 };
 pub use loop_methods::{call_at, call_later, call_soon};
+pub use protocols::{BufferedProtocol, IntoProtocol, Protocol, ProtocolHandle};
 pub use queues::{LifoQueue, PriorityQueue, Queue, QueueIter};
 pub use remote::LoopHandle;
 pub use reports::{CallbackOutput, ExceptionContext, ExceptionHandler, ExceptionSource};
@@ -153,6 +159,7 @@ pub use tasks::{AnyTask, Task, all_tasks, current_task};
 pub use threads::to_thread;
 pub use timeouts::{Timeout, sleep, timeout, timeout_at};
 pub use traces::StackFrame;
+pub use transports::{Address, ExtraInfo, ProtocolRef, Transport};
 pub use waits::{AwaitedFuture, ReturnWhen, Waited, shield, wait, wait_for};
 pub use yielder::{Delegate, GeneratorState, Yielder};
 

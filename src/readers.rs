@@ -13,10 +13,11 @@ use std::rc::{Rc, Weak};
 use mio::Interest;
 
 use crate::base_events::EventLoop;
+use crate::events::Scheduler;
 use crate::exceptions::{Error, ErrorKind, Result};
 use crate::repeating::Repeating;
 use crate::reports::{CallbackOutput, Reports};
-use crate::selectors::{Direction, Registration};
+use crate::selectors::{Direction, Listener, Registration};
 
 /// The descriptors of a loop that have callbacks. They belong to their
 /// registrations, which end with the loop: callbacks may own the loop.
@@ -30,6 +31,7 @@ impl Readers {
 }
 
 struct Descriptor {
+    scheduler: Weak<Scheduler>,
     registration: Rc<Registration>,
     reader: RefCell<Option<Rc<Repeating>>>,
     writer: RefCell<Option<Rc<Repeating>>>,
@@ -58,13 +60,22 @@ impl Descriptor {
         self.interest().map_or(Ok(()), |interest| Ok(self.registration.rearm(interest)?))
     }
 
-    fn ready(&self, direction: Direction, reports: &Reports) {
+    fn call(&self, direction: Direction, reports: &Reports) {
         let callback = self.callback(direction).borrow().clone();
         if let Some(callback) = callback {
             callback.call(reports);
             if let Err(error) = self.rearm() {
                 tracing::debug!(%error, "a descriptor was closed that has a callback");
             }
+        }
+    }
+}
+
+impl Listener for Descriptor {
+    fn ready(self: Rc<Self>, direction: Direction) {
+        if let Some(scheduler) = self.scheduler.upgrade() {
+            let reports = scheduler.clone();
+            scheduler.call_soon(move || self.call(direction, reports.reports()));
         }
     }
 }
@@ -170,16 +181,9 @@ impl EventLoop {
         }
         let registration = self.driver().register(fd)?;
         let (reader, writer) = (RefCell::new(None), RefCell::new(None));
-        let descriptor = Rc::new(Descriptor { registration, reader, writer });
-        for direction in [Direction::Read, Direction::Write] {
-            let (ready, scheduler) = (descriptor.clone(), Rc::downgrade(self.scheduler()));
-            let ready = move || {
-                if let Some(scheduler) = scheduler.upgrade() {
-                    ready.ready(direction, scheduler.reports());
-                }
-            };
-            descriptor.registration.on_ready(direction, Rc::new(ready));
-        }
+        let scheduler = Rc::downgrade(self.scheduler());
+        let descriptor = Rc::new(Descriptor { scheduler, registration, reader, writer });
+        descriptor.registration.set_listener(descriptor.clone());
         readers.0.borrow_mut().insert(fd, Rc::downgrade(&descriptor));
         Ok(descriptor)
     }
@@ -194,7 +198,6 @@ impl EventLoop {
         }
         if descriptor.interest().is_none() {
             readers.0.borrow_mut().remove(&fd);
-            descriptor.registration.forget_callbacks();
             descriptor.registration.deregister();
         }
         removed.is_some()

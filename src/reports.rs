@@ -19,7 +19,10 @@ use crate::fiber::without_suspending;
 
 /// What a callback may return: nothing, or a `Result` whose error goes to the
 /// loop's exception handler.
-pub trait CallbackOutput {
+pub trait CallbackOutput: 'static {
+    /// What is returned where nothing went wrong.
+    fn done() -> Self;
+
     /// As a result.
     ///
     /// # Errors
@@ -29,12 +32,18 @@ pub trait CallbackOutput {
 }
 
 impl CallbackOutput for () {
+    fn done() {}
+
     fn into_result(self) -> Result {
         Ok(())
     }
 }
 
 impl CallbackOutput for Result {
+    fn done() -> Result {
+        Ok(())
+    }
+
     fn into_result(self) -> Result {
         self
     }
@@ -60,6 +69,8 @@ pub enum ExceptionSource {
     SlowStep,
     /// A lock was held for long (debug mode).
     HeldLock,
+    /// A transport failed, or a callback of its protocol.
+    Transport,
     /// The loop's own machinery.
     Loop,
 }

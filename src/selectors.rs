@@ -55,18 +55,11 @@ struct Side {
     /// operation does not mean that nothing is left.
     ended: Cell<bool>,
     waiter: RefCell<Option<Future<()>>>,
-    /// What to call at each readiness, instead of completing a waiter.
-    callback: RefCell<Option<Rc<dyn Fn()>>>,
 }
 
 impl Side {
     fn new() -> Side {
-        Side {
-            ready: Cell::new(true),
-            ended: Cell::new(false),
-            waiter: RefCell::new(None),
-            callback: RefCell::new(None),
-        }
+        Side { ready: Cell::new(true), ended: Cell::new(false), waiter: RefCell::new(None) }
     }
 
     fn wake(&self, ended: bool, driver: &Driver) {
@@ -78,10 +71,20 @@ impl Side {
                 let _already_done = waiter.set_result(());
             }
         }
-        let callback = self.callback.borrow().clone();
-        if let Some(callback) = callback {
-            driver.scheduler.call_soon(move || callback());
-        }
+    }
+}
+
+/// Whoever is told of each readiness, instead of waiting for one.
+///
+/// It is told while the selector's events are looked at, so it only puts something
+/// into the queue; and once, however long the readiness lasts.
+pub(crate) trait Listener {
+    fn ready(self: Rc<Self>, direction: Direction);
+
+    /// What is said of it when the loop is closed before it, in debug mode; nothing
+    /// of what is the loop's own.
+    fn left_open(&self) -> Option<&'static str> {
+        None
     }
 }
 
@@ -94,6 +97,7 @@ pub(crate) struct Registration {
     token: Cell<Token>,
     read: Side,
     write: Side,
+    listener: RefCell<Option<Rc<dyn Listener>>>,
 }
 
 impl Registration {
@@ -156,15 +160,28 @@ impl Registration {
         self.token.get() != WAKE && Rc::ptr_eq(&self.driver, driver)
     }
 
-    /// Has a function called at each readiness: once, however long it lasts.
-    pub(crate) fn on_ready(&self, direction: Direction, callback: Rc<dyn Fn()>) {
-        *self.side(direction).callback.borrow_mut() = Some(callback);
+    /// Whether the peer has closed that direction, or an error came.
+    pub(crate) fn has_ended(&self, direction: Direction) -> bool {
+        self.side(direction).ended.get()
     }
 
-    /// Takes those functions back.
-    pub(crate) fn forget_callbacks(&self) {
-        let callbacks = (self.read.callback.take(), self.write.callback.take());
-        drop(callbacks);
+    /// Has somebody told of each readiness.
+    pub(crate) fn set_listener(&self, listener: Rc<dyn Listener>) {
+        *self.listener.borrow_mut() = Some(listener);
+    }
+
+    /// The same back.
+    pub(crate) fn forget_listener(&self) {
+        let listener = self.listener.take();
+        drop(listener);
+    }
+
+    fn tell(&self, direction: Direction, ended: bool) {
+        self.side(direction).wake(ended, &self.driver);
+        let listener = self.listener.borrow().clone();
+        if let Some(listener) = listener {
+            listener.ready(direction);
+        }
     }
 
     /// Has the selector report once more what is ready already.
@@ -179,6 +196,7 @@ impl Registration {
             return;
         }
         self.token.set(WAKE);
+        self.forget_listener();
         for side in [&self.read, &self.write] {
             if let Some(waiter) = side.waiter.take() {
                 self.driver.waiting.set(self.driver.waiting.get() - 1);
@@ -221,6 +239,12 @@ impl Driver {
         self.waker.clone()
     }
 
+    /// Counts a listener that expects something, as a waiter is counted, or no longer.
+    pub(crate) fn note_expecting(&self, expecting: bool) {
+        let waiting = self.waiting.get();
+        self.waiting.set(if expecting { waiting + 1 } else { waiting - 1 });
+    }
+
     /// Whether anybody waits for a descriptor.
     pub(crate) fn is_awaited(&self) -> bool {
         self.waiting.get() > 0
@@ -237,6 +261,7 @@ impl Driver {
             token: Cell::new(WAKE),
             read: Side::new(),
             write: Side::new(),
+            listener: RefCell::new(None),
         });
         let place = self.watched.borrow_mut().insert(registration.clone());
         let token = self.token(place);
@@ -309,24 +334,23 @@ impl Driver {
             self.scheduler.emit(&FlowEvent::Ready { readable, writable });
         }
         if readable {
-            registration.read.wake(event.is_read_closed() || failed || urgent, self);
+            registration.tell(Direction::Read, event.is_read_closed() || failed || urgent);
         }
         if writable {
-            registration.write.wake(event.is_write_closed() || failed, self);
+            registration.tell(Direction::Write, event.is_write_closed() || failed);
         }
     }
 
     /// Reports what is still open when the loop is closed, in debug mode.
     pub(crate) fn report_open(&self) {
         let all = self.watched.borrow().all();
-        // What has a callback is the loop's own.
-        let has_callback = |side: &Side| side.callback.borrow().is_some();
-        let open =
-            all.iter().filter(|open| !has_callback(&open.read) && !has_callback(&open.write));
-        for registration in open {
+        for registration in all {
+            let listener = registration.listener.borrow().clone();
+            let what = listener.map_or(Some("a socket"), |listener| listener.left_open());
+            let Some(what) = what else { continue };
             let (fd, place) = (registration.fd, registration.registered_at);
             let text = format!(
-                "a socket (descriptor {fd}) was still open when its loop was closed; it was first \
+                "{what} (descriptor {fd}) was still open when its loop was closed; it was first \
                  waited for at {place}"
             );
             let context = ExceptionContext::new(ExceptionSource::Leaked, text);
@@ -338,7 +362,6 @@ impl Driver {
     pub(crate) fn close(&self) {
         let all = self.watched.borrow().all();
         for registration in all {
-            registration.forget_callbacks();
             registration.deregister();
         }
     }

@@ -13,20 +13,29 @@ use crate::base_events::EventLoop;
 use crate::events::Scheduler;
 use crate::exceptions::{Error, ErrorKind, Result};
 use crate::repeating::Repeating;
-use crate::selectors::{Direction, Registration};
+use crate::selectors::{Direction, Listener, Registration};
 use crate::signals::receivers::{Inbox, schedule};
 use crate::signals::signal::Signal;
 use crate::sys::signal::{Escalation, SignalPipe, SignalWatch, is_left_to_default};
 
 /// The signals of one loop.
 ///
-/// The callback of its registration owns it, so it ends when the loop is closed,
+/// Its registration owns it as a listener, so it ends when the loop is closed,
 /// and with it everything that callbacks own.
 pub(super) struct Listening {
     scheduler: Rc<Scheduler>,
     registration: Rc<Registration>,
     pipe: SignalPipe,
     heard: RefCell<BTreeMap<Signal, Rc<Heard>>>,
+}
+
+impl Listener for Listening {
+    fn ready(self: Rc<Self>, direction: Direction) {
+        if direction == Direction::Read {
+            let scheduler = self.scheduler.clone();
+            scheduler.call_soon(move || self.hand_out());
+        }
+    }
 }
 
 /// How a loop finds what it listens to.
@@ -50,8 +59,7 @@ impl Listening {
             pipe,
             heard: RefCell::new(BTreeMap::new()),
         });
-        let hears = listening.clone();
-        listening.registration.on_ready(Direction::Read, Rc::new(move || hears.hand_out()));
+        listening.registration.set_listener(listening.clone());
         *event_loop.service(Listens::default).0.borrow_mut() = Rc::downgrade(&listening);
         Ok(listening)
     }

@@ -25,7 +25,7 @@ const FLOORS: &[&str] = &[
     "awaitable waiters timeouts locks queues gather waits as_completed taskgroups scoped concurrent \
      executor border threads resolver builders runners",
     // Transports.
-    "protocols flow_control transports sslproto",
+    "flow_control transports protocols",
     // The friendly face.
     "net streams subprocess compat",
     // Watchers.

@@ -1,0 +1,275 @@
+//! What a transport and a protocol are to each other.
+//!
+//! Both are known here without their types: a [`ProtocolRef`] is any protocol, and a
+//! [`Transport`] any transport. A transport has its protocol called for each event,
+//! never within another call of it: what comes up while the protocol runs waits until
+//! it has returned.
+
+use std::cell::RefCell;
+use std::fmt;
+use std::io;
+use std::rc::Rc;
+
+use bytes::Bytes;
+
+use crate::exceptions::{Error, ErrorKind, Result};
+use crate::fiber::without_suspending;
+use crate::flow_control::FlowControl;
+use crate::reports::catch_panic;
+use crate::transports::extra::ExtraInfo;
+
+/// A protocol of whatever type, as a transport calls it. An error is what the protocol
+/// raised.
+pub(crate) trait Receiver {
+    fn connection_made(&mut self, transport: &Transport) -> Result;
+    fn data_received(&mut self, data: &[u8]) -> Result;
+    /// Has `read` read into the protocol's own buffer; only if it is buffered.
+    fn fill(&mut self, read: &mut dyn FnMut(&mut [u8]) -> io::Result<usize>) -> Result<Filled>;
+    fn is_buffered(&self) -> bool;
+    fn eof_received(&mut self) -> bool;
+    fn pause_writing(&mut self) -> Result;
+    fn resume_writing(&mut self) -> Result;
+    fn connection_lost(&mut self, error: Option<Error>) -> Result;
+}
+
+/// What came of reading into a protocol's buffer: its length and that of what came.
+pub(crate) struct Filled {
+    pub(crate) room: usize,
+    pub(crate) read: io::Result<usize>,
+}
+
+/// A protocol and what is to happen when it has returned. One call at a time.
+pub(crate) struct Held<P: ?Sized> {
+    after: RefCell<Vec<Box<dyn FnOnce()>>>,
+    protocol: RefCell<P>,
+}
+
+impl<P> Held<P> {
+    pub(crate) fn new(protocol: P) -> Held<P> {
+        Held { after: RefCell::default(), protocol: RefCell::new(protocol) }
+    }
+}
+
+impl<P: ?Sized> Held<P> {
+    /// Calls the protocol; a panic is an error. `None` if it is being called already.
+    pub(crate) fn call<T>(&self, call: impl FnOnce(&mut P) -> Result<T>) -> Option<Result<T>> {
+        let mut protocol = self.protocol.try_borrow_mut().ok()?;
+        let called = catch_panic("a protocol", || without_suspending(|| call(&mut protocol)));
+        drop(protocol);
+        if !self.after.borrow().is_empty() {
+            self.catch_up();
+        }
+        Some(called)
+    }
+
+    /// Has something done once the present call has returned.
+    pub(crate) fn after(&self, what: impl FnOnce() + 'static) {
+        self.after.borrow_mut().push(Box::new(what));
+    }
+
+    #[cold]
+    fn catch_up(&self) {
+        for what in self.after.take() {
+            what();
+        }
+    }
+}
+
+/// What is said to whoever calls a protocol from within one of its own callbacks.
+#[cold]
+pub(crate) fn busy() -> Error {
+    Error::text(ErrorKind::Runtime, "the protocol is running: it cannot be called from within")
+}
+
+/// A protocol of whatever type. For transports of one's own: each method is one event
+/// of the grammar that [`Protocol`](crate::Protocol) describes, and gives the error
+/// that the protocol raised, which is to end the connection.
+#[derive(Clone)]
+pub struct ProtocolRef(pub(crate) Rc<Held<dyn Receiver>>);
+
+impl ProtocolRef {
+    fn call<T>(&self, call: impl FnOnce(&mut (dyn Receiver + 'static)) -> Result<T>) -> Result<T> {
+        self.0.call(call).unwrap_or_else(|| Err(busy()))
+    }
+
+    /// The connection is there.
+    ///
+    /// # Errors
+    ///
+    /// What the protocol raised; kind `Panic` if it panicked; kind `Runtime` if it is
+    /// in the middle of another call. So do the others.
+    pub fn connection_made(&self, transport: &Transport) -> Result {
+        self.call(|protocol| protocol.connection_made(transport))
+    }
+
+    /// Bytes have come. A buffered protocol gets them in its own buffer.
+    ///
+    /// # Errors
+    ///
+    /// As [`connection_made`](ProtocolRef::connection_made).
+    pub fn data_received(&self, data: &[u8]) -> Result {
+        self.call(|protocol| {
+            if !protocol.is_buffered() {
+                return protocol.data_received(data);
+            }
+            let mut rest = data;
+            while !rest.is_empty() {
+                protocol.fill(&mut |buffer| io::Read::read(&mut rest, buffer))?;
+            }
+            Ok(())
+        })
+    }
+
+    /// Has `read` called with the protocol's own buffer; `None` if it has none.
+    pub(crate) fn fill(
+        &self,
+        mut read: impl FnMut(&mut [u8]) -> io::Result<usize>,
+    ) -> Option<Result<Filled>> {
+        let filled = self.call(|protocol| match protocol.is_buffered() {
+            true => protocol.fill(&mut read).map(Some),
+            false => Ok(None),
+        });
+        filled.transpose()
+    }
+
+    /// Nothing more will come. Whether the protocol wants to go on writing.
+    ///
+    /// # Errors
+    ///
+    /// As [`connection_made`](ProtocolRef::connection_made).
+    pub fn eof_received(&self) -> Result<bool> {
+        self.call(|protocol| Ok(protocol.eof_received()))
+    }
+
+    /// The connection is lost, or has ended as it should.
+    ///
+    /// # Errors
+    ///
+    /// As [`connection_made`](ProtocolRef::connection_made).
+    pub fn connection_lost(&self, error: Option<Error>) -> Result {
+        self.call(|protocol| protocol.connection_lost(error))
+    }
+
+    /// Writing is to pause, or to go on; `None` if the protocol is being called, so
+    /// that it has to be told later.
+    pub(crate) fn set_writing_paused(&self, paused: bool) -> Option<Result> {
+        self.0.call(|protocol| match paused {
+            true => protocol.pause_writing(),
+            false => protocol.resume_writing(),
+        })
+    }
+}
+
+impl fmt::Debug for ProtocolRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ProtocolRef")
+    }
+}
+
+/// What every transport has (`asyncio.BaseTransport`).
+pub trait BaseTransport {
+    /// Sends what is buffered and ends the connection; nothing more is received.
+    /// `connection_lost(None)` follows.
+    fn close(&self);
+
+    /// Whether it is closed or about to be.
+    fn is_closing(&self) -> bool;
+
+    /// Whose connection it is.
+    fn get_extra_info(&self) -> ExtraInfo;
+
+    /// Has another protocol called from now on.
+    fn set_protocol(&self, protocol: ProtocolRef);
+
+    /// The protocol; `None` once the connection is lost.
+    fn get_protocol(&self) -> Option<ProtocolRef>;
+}
+
+/// A transport that bytes come from (`asyncio.ReadTransport`).
+pub trait ReadTransport: BaseTransport {
+    /// Whether it gives bytes to its protocol now: neither paused nor closing.
+    fn is_reading(&self) -> bool;
+
+    /// Has it give nothing to the protocol until it is resumed.
+    fn pause_reading(&self);
+
+    /// The opposite.
+    fn resume_reading(&self);
+}
+
+/// A transport that bytes go to (`asyncio.WriteTransport`).
+pub trait WriteTransport: BaseTransport {
+    /// Sends the bytes, or keeps them until they can be sent. It never waits.
+    ///
+    /// # Errors
+    ///
+    /// Kind `Runtime` after `close` or `write_eof`; kind `Io` if the connection is
+    /// lost.
+    fn try_write(&self, data: &[u8]) -> Result;
+
+    /// The same, without copying what has to be kept.
+    ///
+    /// # Errors
+    ///
+    /// As [`try_write`](WriteTransport::try_write).
+    fn try_write_bytes(&self, data: Bytes) -> Result {
+        self.try_write(&data)
+    }
+
+    /// The same for several pieces, at once where that can be done.
+    ///
+    /// # Errors
+    ///
+    /// As [`try_write`](WriteTransport::try_write).
+    fn try_writelines(&self, pieces: &[&[u8]]) -> Result {
+        pieces.iter().try_for_each(|piece| self.try_write(piece))
+    }
+
+    /// Sends what is buffered and then the end of the stream; receiving goes on.
+    ///
+    /// # Errors
+    ///
+    /// Kind `Runtime` if [`can_write_eof`](WriteTransport::can_write_eof) is false.
+    fn try_write_eof(&self) -> Result;
+
+    /// Whether the end of the stream can be sent without ending the connection.
+    fn can_write_eof(&self) -> bool;
+
+    /// How many bytes are buffered.
+    fn get_write_buffer_size(&self) -> usize;
+
+    /// Its water marks and producer.
+    fn flow_control(&self) -> &FlowControl;
+
+    /// To be called when the water marks have changed.
+    fn limits_changed(&self);
+
+    /// Ends the connection at once; what is buffered is lost. `connection_lost` follows
+    /// with the error.
+    fn abort_with(&self, error: Option<Error>);
+
+    /// Tells of an error that `write` has no caller to give to. It is called for the
+    /// first of them.
+    fn write_refused(&self, error: Error);
+}
+
+/// Both directions (`asyncio.Transport`).
+pub(crate) trait Duplex: ReadTransport + WriteTransport {}
+
+impl<T: ReadTransport + WriteTransport> Duplex for T {}
+
+/// One end of a connection, for the protocol to write to and to steer
+/// (`asyncio.Transport`): TCP, Unix sockets, pipes, TLS, memory, or one of your own.
+///
+/// A handle; clones are the same transport. The connection lives on its own, so
+/// dropping handles closes nothing.
+#[derive(Clone)]
+pub struct Transport(pub(crate) Rc<dyn Duplex>);
+
+impl Transport {
+    /// A transport of your own. It drives its protocol by the methods of
+    /// [`ProtocolRef`].
+    pub fn new<T: ReadTransport + WriteTransport + 'static>(transport: Rc<T>) -> Transport {
+        Transport(transport)
+    }
+}

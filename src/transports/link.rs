@@ -1,0 +1,251 @@
+//! What all transports of the crate have: their protocol, their state, and the rules of
+//! when the one is told of the other.
+//!
+//! ```text
+//!             close, eof               flushed
+//!    open ------------------> closing -----------> lost
+//!      |                         |                  ^   connection_lost is called
+//!      +----- abort, error ------+------------------+   in the next iteration, once
+//! ```
+
+use std::cell::{Cell, RefCell};
+use std::io;
+use std::rc::Rc;
+
+use crate::events::Scheduler;
+use crate::exceptions::{Error, ErrorKind, Result};
+use crate::flow_control::FlowControl;
+use crate::futures::Future;
+use crate::reports::{ExceptionContext, ExceptionSource, drop_value};
+use crate::transports::interface::{ProtocolRef, Transport};
+
+/// What is called when a connection is lost, after its protocol.
+pub(crate) type OnLost = Box<dyn FnOnce()>;
+
+/// The part of a transport that does not depend on what carries the bytes.
+pub(crate) struct Link {
+    pub(crate) scheduler: Rc<Scheduler>,
+    protocol: RefCell<Option<ProtocolRef>>,
+    pub(crate) flow: FlowControl,
+    /// Whether the protocol has been told to pause writing.
+    told_paused: Cell<bool>,
+    /// Whether reading is paused by the protocol.
+    pub(crate) paused: Cell<bool>,
+    /// Whether it is closing, or lost already.
+    pub(crate) closing: Cell<bool>,
+    /// Whether the end of the stream is to be sent, or has been.
+    pub(crate) eof_written: Cell<bool>,
+    /// Whether the end of the stream has come.
+    pub(crate) eof_received: Cell<bool>,
+    /// Whether `connection_lost` has been called, or will be.
+    pub(crate) lost: Cell<bool>,
+    refused: Cell<bool>,
+    on_lost: RefCell<Vec<OnLost>>,
+}
+
+/// A transport with a [`Link`].
+pub(crate) trait Linked: 'static {
+    fn link(&self) -> &Link;
+    fn transport(self: &Rc<Self>) -> Transport;
+    /// How many bytes wait to be sent.
+    fn buffered(&self) -> usize;
+    /// Drops what waits to be sent, and stops to send and to receive.
+    fn give_up(&self);
+    /// Lets go of what carries the bytes; the protocol has been told.
+    fn release(&self);
+}
+
+impl Link {
+    pub(crate) fn new(scheduler: Rc<Scheduler>, protocol: ProtocolRef) -> Link {
+        Link {
+            scheduler,
+            protocol: RefCell::new(Some(protocol)),
+            flow: FlowControl::default(),
+            told_paused: Cell::new(false),
+            paused: Cell::new(false),
+            closing: Cell::new(false),
+            eof_written: Cell::new(false),
+            eof_received: Cell::new(false),
+            lost: Cell::new(false),
+            refused: Cell::new(false),
+            on_lost: RefCell::default(),
+        }
+    }
+
+    pub(crate) fn protocol(&self) -> Option<ProtocolRef> {
+        self.protocol.borrow().clone()
+    }
+
+    pub(crate) fn set_protocol(&self, protocol: ProtocolRef) {
+        if !self.lost.get() {
+            let former = self.protocol.replace(Some(protocol));
+            drop(former);
+        }
+    }
+
+    /// Has something called when the connection is lost, after the protocol.
+    pub(crate) fn on_lost(&self, what: OnLost) {
+        self.on_lost.borrow_mut().push(what);
+    }
+
+    /// Whether bytes go to the protocol.
+    pub(crate) fn is_reading(&self) -> bool {
+        !self.closing.get() && !self.paused.get()
+    }
+
+    /// Whether something can be written.
+    ///
+    /// # Errors
+    ///
+    /// As [`Transport::try_write`].
+    #[inline]
+    pub(crate) fn check_writable(&self) -> Result {
+        if self.eof_written.get() || self.closing.get() { Err(self.not_writable()) } else { Ok(()) }
+    }
+
+    #[cold]
+    fn not_writable(&self) -> Error {
+        if self.lost.get() {
+            return io::Error::new(io::ErrorKind::BrokenPipe, "the connection is lost").into();
+        }
+        let what = if self.eof_written.get() { "write_eof" } else { "close" };
+        Error::text(ErrorKind::Runtime, format!("write after {what}: the bytes were dropped"))
+    }
+
+    /// Reports an error of a write that has nobody to give it to; the first only.
+    pub(crate) fn write_refused(&self, error: Error) {
+        if !self.refused.replace(true) {
+            self.report("a write to a transport was refused", error);
+        }
+    }
+
+    pub(crate) fn report(&self, message: &str, error: Error) {
+        if error.is_interrupt() {
+            return self.scheduler.reports().interrupt(error);
+        }
+        let context = ExceptionContext::new(ExceptionSource::Transport, message);
+        self.scheduler.reports().report(&context.with_exception(error));
+    }
+}
+
+/// Begins: the protocol is told in the next iteration, and then `then` is called, and
+/// whoever waits is woken.
+pub(crate) fn begin<L: Linked>(
+    core: &Rc<L>,
+    waiter: Option<Future<()>>,
+    then: impl FnOnce(&Rc<L>) + 'static,
+) {
+    let made = core.clone();
+    core.link().scheduler.call_soon(move || {
+        if made.link().lost.get() {
+            return;
+        }
+        let transport = made.transport();
+        deliver(&made, "connection_made", |protocol| protocol.connection_made(&transport));
+        then(&made);
+        if let Some(waiter) = waiter {
+            // Whoever waited may have been cancelled.
+            let _ = waiter.set_result(());
+        }
+    });
+}
+
+/// Calls the protocol; an error that it raises ends the connection. `None` if there was
+/// one, or there is no protocol any more.
+pub(crate) fn deliver<L: Linked, T>(
+    core: &Rc<L>,
+    what: &str,
+    call: impl FnOnce(&ProtocolRef) -> Result<T>,
+) -> Option<T> {
+    let protocol = core.link().protocol()?;
+    match call(&protocol) {
+        Ok(value) => Some(value),
+        Err(error) => {
+            fatal(core, &format!("Fatal error: protocol.{what}() call failed."), error);
+            None
+        }
+    }
+}
+
+/// Looks whether the water marks have been crossed, and has the protocol told.
+#[inline]
+pub(crate) fn check_flow<L: Linked>(core: &Rc<L>) {
+    if core.link().flow.update(core.buffered()).is_some() {
+        tell_flow(core);
+    }
+}
+
+/// Tells the protocol what it has not been told yet, once it can be called.
+fn tell_flow<L: Linked>(core: &Rc<L>) {
+    let link = core.link();
+    let Some(protocol) = link.protocol() else { return };
+    loop {
+        let paused = link.flow.is_paused();
+        if link.told_paused.get() == paused || link.lost.get() {
+            return;
+        }
+        link.told_paused.set(paused);
+        match protocol.set_writing_paused(paused) {
+            Some(Ok(())) => {}
+            Some(Err(error)) => {
+                let what = if paused { "pause_writing" } else { "resume_writing" };
+                link.report(&format!("protocol.{what}() failed"), error);
+            }
+            None => {
+                link.told_paused.set(!paused);
+                let later = core.clone();
+                return protocol.0.after(move || tell_flow(&later));
+            }
+        }
+    }
+}
+
+/// Ends the connection for an error of the system or of the protocol. What the system
+/// says is the owner's to know, and he is told; what the protocol raised is reported.
+pub(crate) fn fatal<L: Linked>(core: &Rc<L>, message: &str, error: Error) {
+    match error.kind() {
+        ErrorKind::Io => tracing::debug!(%error, "{message}"),
+        _ => core.link().report(message, error.clone()),
+    }
+    force_close(core, Some(error));
+}
+
+/// Ends the connection at once.
+pub(crate) fn force_close<L: Linked>(core: &Rc<L>, error: Option<Error>) {
+    if core.link().lost.get() {
+        return;
+    }
+    core.give_up();
+    schedule_lost(core, error);
+}
+
+/// Has `connection_lost` called in the next iteration.
+pub(crate) fn schedule_lost<L: Linked>(core: &Rc<L>, error: Option<Error>) {
+    let link = core.link();
+    link.closing.set(true);
+    if link.lost.replace(true) {
+        return;
+    }
+    let lost = core.clone();
+    link.scheduler.call_soon(move || finish(&lost, error));
+}
+
+/// The last that happens: the protocol is told, and then everything is let go.
+pub(crate) fn finish<L: Linked>(core: &Rc<L>, error: Option<Error>) {
+    let link = core.link();
+    link.closing.set(true);
+    link.lost.set(true);
+    link.flow.stop();
+    let protocol = link.protocol.take();
+    if let Some(protocol) = protocol {
+        if let Err(error) = protocol.connection_lost(error) {
+            link.report("protocol.connection_lost() failed", error);
+        }
+        drop_value(protocol);
+    }
+    core.release();
+    let on_lost = link.on_lost.take();
+    for what in on_lost {
+        what();
+    }
+}

@@ -1,0 +1,127 @@
+//! Descriptors that carry a stream of bytes: sockets, pipes, terminals.
+
+use std::fs::File;
+use std::io::{self, IoSlice, Read, Write};
+use std::net::Shutdown;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::FileTypeExt;
+
+use socket2::{SockRef, Socket, Type};
+
+/// Writing to a socket whose peer is gone is an error and no signal, in a program that
+/// is not Rust's as well.
+#[cfg(any(target_os = "linux", target_os = "android", target_os = "freebsd"))]
+const FLAGS: libc::c_int = libc::MSG_NOSIGNAL;
+#[cfg(not(any(target_os = "linux", target_os = "android", target_os = "freebsd")))]
+const FLAGS: libc::c_int = 0;
+
+/// What carries the bytes.
+pub(crate) enum Source {
+    Socket(Socket),
+    /// What is only read: a pipe, a FIFO, a terminal, any device that can be waited for.
+    Reading(File),
+    /// What is only written.
+    Writing(File),
+}
+
+impl Source {
+    /// A socket that carries a stream, in non-blocking mode.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput` for a socket of another type, and for what is no socket.
+    pub(crate) fn socket(socket: OwnedFd) -> io::Result<Source> {
+        let socket = Socket::from(socket);
+        if socket.r#type()? != Type::STREAM {
+            let text = "a stream socket was expected";
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
+        }
+        socket.set_nonblocking(true)?;
+        Ok(Source::Socket(socket))
+    }
+
+    /// A descriptor to read from, in non-blocking mode.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput` for a regular file or a directory, which can always be read and
+    /// never be waited for.
+    pub(crate) fn reading(pipe: OwnedFd) -> io::Result<Source> {
+        Ok(Source::Reading(waitable(pipe)?))
+    }
+
+    /// The same to write to.
+    ///
+    /// # Errors
+    ///
+    /// As [`reading`](Source::reading).
+    pub(crate) fn writing(pipe: OwnedFd) -> io::Result<Source> {
+        Ok(Source::Writing(waitable(pipe)?))
+    }
+
+    pub(crate) fn can_read(&self) -> bool {
+        !matches!(self, Source::Writing(_))
+    }
+
+    pub(crate) fn can_write(&self) -> bool {
+        !matches!(self, Source::Reading(_))
+    }
+
+    /// Its socket, if it is one.
+    pub(crate) fn as_socket(&self) -> Option<&Socket> {
+        match self {
+            Source::Socket(socket) => Some(socket),
+            Source::Reading(_) | Source::Writing(_) => None,
+        }
+    }
+
+    pub(crate) fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Source::Socket(socket) => (&mut &*socket).read(buffer),
+            Source::Reading(file) | Source::Writing(file) => (&mut &*file).read(buffer),
+        }
+    }
+
+    pub(crate) fn write(&self, data: &[u8]) -> io::Result<usize> {
+        match self {
+            Source::Socket(socket) => socket.send_with_flags(data, FLAGS),
+            Source::Reading(file) | Source::Writing(file) => (&mut &*file).write(data),
+        }
+    }
+
+    pub(crate) fn write_vectored(&self, data: &[IoSlice<'_>]) -> io::Result<usize> {
+        match self {
+            Source::Socket(socket) => socket.send_vectored_with_flags(data, FLAGS),
+            Source::Reading(file) | Source::Writing(file) => (&mut &*file).write_vectored(data),
+        }
+    }
+
+    /// Sends the end of the stream; false if only closing can.
+    pub(crate) fn end_writing(&self) -> io::Result<bool> {
+        match self.as_socket() {
+            Some(socket) => socket.shutdown(Shutdown::Write).map(|()| true),
+            None => Ok(false),
+        }
+    }
+}
+
+impl AsFd for Source {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match self {
+            Source::Socket(socket) => socket.as_fd(),
+            Source::Reading(file) | Source::Writing(file) => file.as_fd(),
+        }
+    }
+}
+
+fn waitable(descriptor: OwnedFd) -> io::Result<File> {
+    let file = File::from(descriptor);
+    let kind = file.metadata()?.file_type();
+    if !(kind.is_fifo() || kind.is_socket() || kind.is_char_device()) {
+        let text = "only pipes, sockets and character devices can be waited for";
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
+    }
+    // It sets `O_NONBLOCK`, which is the same for all descriptors.
+    SockRef::from(&file).set_nonblocking(true)?;
+    Ok(file)
+}

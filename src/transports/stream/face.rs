@@ -1,0 +1,168 @@
+//! What the transport's handle can be asked to do.
+
+use std::io::IoSlice;
+
+use bytes::Bytes;
+use smallvec::SmallVec;
+
+use super::StreamTransport;
+use crate::constants::WRITE_BUFFERS;
+use crate::exceptions::{Error, ErrorKind, Result};
+use crate::flow_control::FlowControl;
+use crate::selectors::Direction;
+use crate::transports::extra::{Address, ExtraInfo};
+use crate::transports::interface::{BaseTransport, ProtocolRef, ReadTransport, WriteTransport};
+use crate::transports::link::{check_flow, force_close, schedule_lost};
+use crate::transports::source::Source;
+
+impl BaseTransport for StreamTransport {
+    fn close(&self) {
+        if self.link.closing.replace(true) {
+            return;
+        }
+        self.expect();
+        if self.outgoing.borrow().is_empty()
+            && let Some(me) = self.me()
+        {
+            schedule_lost(&me, None);
+        }
+    }
+
+    fn is_closing(&self) -> bool {
+        self.link.closing.get()
+    }
+
+    fn get_extra_info(&self) -> ExtraInfo {
+        let mut info = ExtraInfo::default();
+        info.peer_addr.clone_from(&self.peer);
+        if let Some(socket) = self.source.borrow().as_ref().and_then(Source::as_socket) {
+            info.local_addr = socket.local_addr().ok().and_then(|address| Address::of(&address));
+            if info.peer_addr.is_none() {
+                info.peer_addr = socket.peer_addr().ok().and_then(|address| Address::of(&address));
+            }
+        }
+        info
+    }
+
+    fn set_protocol(&self, protocol: ProtocolRef) {
+        self.link.set_protocol(protocol);
+    }
+
+    fn get_protocol(&self) -> Option<ProtocolRef> {
+        self.link.protocol()
+    }
+}
+
+impl ReadTransport for StreamTransport {
+    fn is_reading(&self) -> bool {
+        self.link.is_reading()
+    }
+
+    fn pause_reading(&self) {
+        self.link.paused.set(true);
+        self.expect();
+    }
+
+    fn resume_reading(&self) {
+        if !self.link.paused.replace(false) {
+            return;
+        }
+        self.expect();
+        if self.may_be_ready(Direction::Read)
+            && let Some(me) = self.me()
+        {
+            me.want(Direction::Read);
+        }
+    }
+}
+
+impl WriteTransport for StreamTransport {
+    fn try_write(&self, data: &[u8]) -> Result {
+        self.check_writable()?;
+        let Some(me) = self.me() else { return Ok(()) };
+        let written = me.write_now(data.len(), |source| source.write(data))?;
+        if written < data.len() {
+            self.outgoing.borrow_mut().push_copy(&data[written..]);
+            me.kept();
+        }
+        Ok(())
+    }
+
+    fn try_write_bytes(&self, mut data: Bytes) -> Result {
+        self.check_writable()?;
+        let Some(me) = self.me() else { return Ok(()) };
+        let written = me.write_now(data.len(), |source| source.write(&data))?;
+        if written < data.len() {
+            self.outgoing.borrow_mut().push(data.split_off(written));
+            me.kept();
+        }
+        Ok(())
+    }
+
+    fn try_writelines(&self, pieces: &[&[u8]]) -> Result {
+        self.check_writable()?;
+        let Some(me) = self.me() else { return Ok(()) };
+        let slices: SmallVec<[IoSlice<'_>; WRITE_BUFFERS]> =
+            pieces.iter().take(WRITE_BUFFERS).map(|piece| IoSlice::new(piece)).collect();
+        let length = slices.iter().map(|slice| slice.len()).sum();
+        let mut written = me.write_now(length, |source| source.write_vectored(&slices))?;
+        let mut kept = false;
+        for piece in pieces {
+            let begun = written.min(piece.len());
+            written -= begun;
+            if begun < piece.len() {
+                self.outgoing.borrow_mut().push_copy(&piece[begun..]);
+                kept = true;
+            }
+        }
+        if kept {
+            me.kept();
+        }
+        Ok(())
+    }
+
+    fn try_write_eof(&self) -> Result {
+        if self.link.closing.get() || self.link.eof_written.get() {
+            return Ok(());
+        }
+        if !self.can_write_eof() {
+            let text = "write_eof: this transport is only for reading";
+            return Err(Error::text(ErrorKind::Runtime, text));
+        }
+        self.link.eof_written.set(true);
+        if self.outgoing.borrow().is_empty()
+            && let Some(me) = self.me()
+        {
+            me.end_writing();
+        }
+        Ok(())
+    }
+
+    fn can_write_eof(&self) -> bool {
+        self.can_write()
+    }
+
+    fn get_write_buffer_size(&self) -> usize {
+        self.outgoing.borrow().len()
+    }
+
+    fn flow_control(&self) -> &FlowControl {
+        &self.link.flow
+    }
+
+    fn limits_changed(&self) {
+        if let Some(me) = self.me() {
+            check_flow(&me);
+        }
+    }
+
+    fn abort_with(&self, error: Option<Error>) {
+        if let Some(me) = self.me() {
+            force_close(&me, error);
+        }
+    }
+
+    fn write_refused(&self, error: Error) {
+        self.link.write_refused(error);
+    }
+}

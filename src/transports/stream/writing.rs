@@ -1,0 +1,154 @@
+//! Writing: what cannot be sent at once waits, in order.
+
+use std::io;
+use std::rc::Rc;
+
+use super::{Did, StreamTransport, retry};
+use crate::exceptions::{Error, ErrorKind, Result};
+use crate::selectors::Direction;
+use crate::transports::interface::BaseTransport;
+use crate::transports::link::{check_flow, fatal, finish, force_close};
+use crate::transports::source::Source;
+
+/// Bytes that are written at most before others get their turn.
+const WRITE_BOUND: usize = 1024 * 1024;
+
+impl StreamTransport {
+    #[inline]
+    pub(super) fn check_writable(&self) -> Result {
+        self.link.check_writable()?;
+        if self.flushed.borrow().is_some() {
+            let text = "write: a file is being sent on this transport; wait for the end of it";
+            return Err(Error::text(ErrorKind::Runtime, text));
+        }
+        if self.can_write() {
+            return Ok(());
+        }
+        Err(Error::text(ErrorKind::Runtime, "write: this transport is only for reading"))
+    }
+
+    /// Tries to write at once what is not to overtake anything; how much it was.
+    pub(super) fn write_now(
+        self: &Rc<Self>,
+        length: usize,
+        write: impl Fn(&Source) -> io::Result<usize>,
+    ) -> Result<usize> {
+        if !self.outgoing.borrow().is_empty() || !self.may_be_ready(Direction::Write) {
+            return Ok(0);
+        }
+        let written = match &*self.source.borrow() {
+            Some(source) => retry(|| write(source)),
+            None => return Ok(0),
+        };
+        match written {
+            Ok(written) if written == length => Ok(written),
+            Ok(written) => {
+                self.did(Direction::Write, Did::Some);
+                Ok(written)
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                self.did(Direction::Write, Did::Nothing);
+                Ok(0)
+            }
+            Err(error) => {
+                let error = Error::from(error);
+                fatal(self, "write error on a transport", error.clone());
+                Err(error)
+            }
+        }
+    }
+
+    /// Something was added to what waits.
+    pub(super) fn kept(self: &Rc<Self>) {
+        self.expect();
+        check_flow(self);
+    }
+
+    pub(super) fn write_ready(self: &Rc<Self>) {
+        if self.link.lost.get() {
+            return;
+        }
+        let written = self.flush();
+        if let Err(error) = written {
+            return fatal(self, "write error on a transport", error.into());
+        }
+        check_flow(self);
+        if self.outgoing.borrow().is_empty() && !self.link.lost.get() {
+            self.all_sent();
+        }
+    }
+
+    /// Writes what waits, until that would block or it was much.
+    fn flush(self: &Rc<Self>) -> io::Result<()> {
+        let mut total = 0;
+        while !self.outgoing.borrow().is_empty() {
+            let written = match &*self.source.borrow() {
+                Some(source) => retry(|| {
+                    self.outgoing.borrow_mut().write_with(|data| source.write_vectored(data))
+                }),
+                None => return Ok(()),
+            };
+            match written {
+                Ok((written, wanted)) if written == wanted => total += written,
+                Ok(_) => {
+                    self.did(Direction::Write, Did::Some);
+                    return Ok(());
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.did(Direction::Write, Did::Nothing);
+                    return Ok(());
+                }
+                Err(error) => return Err(error),
+            }
+            if total >= WRITE_BOUND && !self.outgoing.borrow().is_empty() {
+                self.did(Direction::Write, Did::All);
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    /// Nothing waits any more: what was to come after that comes now.
+    fn all_sent(self: &Rc<Self>) {
+        self.expect();
+        let flushed = self.flushed.borrow().clone();
+        if let Some(flushed) = flushed {
+            let _given_up = flushed.set_result(());
+        }
+        if self.link.closing.get() {
+            finish(self, None);
+        } else if self.link.eof_written.get() {
+            self.end_writing();
+        }
+    }
+
+    pub(super) fn end_writing(self: &Rc<Self>) {
+        let ended = match &*self.source.borrow() {
+            Some(source) => source.end_writing(),
+            None => return,
+        };
+        match ended {
+            Ok(true) => {}
+            // The end of a pipe is its being closed.
+            Ok(false) => self.close(),
+            // The peer is gone; reading says so.
+            Err(error) => tracing::debug!(%error, "write_eof"),
+        }
+    }
+
+    /// What is only written is watched for its reader's going away.
+    pub(super) fn reader_left(self: &Rc<Self>) {
+        let reader_is_gone = !self.can_read()
+            && self.registration.get().is_some_and(|r| r.has_ended(Direction::Write));
+        if !reader_is_gone || self.link.lost.get() {
+            return;
+        }
+        match self.outgoing.borrow().is_empty() {
+            true => force_close(self, None),
+            false => {
+                let text = "the reader of the pipe is gone";
+                force_close(self, Some(io::Error::new(io::ErrorKind::BrokenPipe, text).into()));
+            }
+        }
+    }
+}
