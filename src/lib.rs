@@ -107,6 +107,7 @@ mod executor;
 mod border;
 mod threads;
 mod resolver;
+mod connecting;
 mod builders;
 mod runners;
 // -- floor 5: transports

@@ -17,17 +17,48 @@ use crate::selectors::{Direction, Registration};
 /// It is registered when something has to wait for the first time, and with the
 /// loop that runs then.
 pub(crate) struct Watched<S: AsFd> {
-    registration: RefCell<Option<Rc<Registration>>>,
+    // Before the source, which closes the descriptor when it is dropped.
+    registered: Registered,
     source: S,
+}
+
+/// The registration of a descriptor; it ends before the descriptor is closed.
+#[derive(Default)]
+struct Registered(RefCell<Option<Rc<Registration>>>);
+
+impl Registered {
+    fn with(&self, then: impl FnOnce(&Registration)) {
+        if let Some(registration) = &*self.0.borrow() {
+            then(registration);
+        }
+    }
+}
+
+impl Drop for Registered {
+    fn drop(&mut self) {
+        if let Some(registration) = self.0.get_mut() {
+            registration.deregister();
+        }
+    }
 }
 
 impl<S: AsFd> Watched<S> {
     pub(crate) fn new(source: S) -> Watched<S> {
-        Watched { registration: RefCell::new(None), source }
+        Watched { registered: Registered::default(), source }
     }
 
     pub(crate) fn source(&self) -> &S {
         &self.source
+    }
+
+    /// The descriptor, which the loop watches no more.
+    pub(crate) fn into_source(self) -> S {
+        self.source
+    }
+
+    /// The same descriptor under another type, with what the loop knows of it.
+    pub(crate) fn retyped<T: AsFd + From<S>>(self) -> Watched<T> {
+        Watched { registered: self.registered, source: self.source.into() }
     }
 
     pub(crate) fn as_fd(&self) -> BorrowedFd<'_> {
@@ -54,7 +85,7 @@ impl<S: AsFd> Watched<S> {
                 match operation(&self.source) {
                     Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                        self.registered(|registration| registration.clear(direction));
+                        self.registered.with(|registration| registration.clear(direction));
                     }
                     ended => return ended,
                 }
@@ -65,17 +96,11 @@ impl<S: AsFd> Watched<S> {
 
     /// A read or write did less than it was asked to: the system has no more.
     pub(crate) fn drained(&self, direction: Direction) {
-        self.registered(|registration| registration.drained(direction));
-    }
-
-    fn registered(&self, then: impl FnOnce(&Registration)) {
-        if let Some(registration) = &*self.registration.borrow() {
-            then(registration);
-        }
+        self.registered.with(|registration| registration.drained(direction));
     }
 
     fn may_be_ready(&self, direction: Direction) -> bool {
-        match &*self.registration.borrow() {
+        match &*self.registered.0.borrow() {
             Some(registration) => registration.may_be_ready(direction),
             None => true,
         }
@@ -122,7 +147,7 @@ impl<S: AsFd> Watched<S> {
     fn register(&self) -> io::Result<Rc<Registration>> {
         let event_loop = get_running_loop()?;
         let driver = event_loop.driver();
-        let former = self.registration.borrow().clone();
+        let former = self.registered.0.borrow().clone();
         if let Some(former) = former {
             if former.is_watched_by(driver) {
                 return Ok(former);
@@ -130,7 +155,7 @@ impl<S: AsFd> Watched<S> {
             former.deregister();
         }
         let registration = driver.register(self.source.as_fd().as_raw_fd())?;
-        *self.registration.borrow_mut() = Some(registration.clone());
+        *self.registered.0.borrow_mut() = Some(registration.clone());
         Ok(registration)
     }
 }
@@ -139,13 +164,5 @@ fn busy(direction: Direction) -> &'static str {
     match direction {
         Direction::Read => "another task is already waiting to read from this socket",
         Direction::Write => "another task is already waiting to write to this socket",
-    }
-}
-
-impl<S: AsFd> Drop for Watched<S> {
-    fn drop(&mut self) {
-        if let Some(registration) = self.registration.get_mut() {
-            registration.deregister();
-        }
     }
 }

@@ -7,12 +7,10 @@ use std::net::SocketAddr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::rc::Rc;
 
-use socket2::{Protocol, Type};
-
 use super::tcp::TcpStream;
-use super::{first_of, open};
 use crate::base_events::get_running_loop;
-use crate::constants::{ACCEPT_RETRY_DELAY, BACKLOG};
+use crate::connecting::{BindOptions, first_of, open_listener};
+use crate::constants::ACCEPT_RETRY_DELAY;
 use crate::events::Scheduler;
 use crate::reports::{ExceptionContext, ExceptionSource};
 use crate::resolver::ToAddrs;
@@ -77,10 +75,7 @@ impl TcpListener {
     #[track_caller]
     pub fn bind(address: impl ToAddrs) -> io::Result<TcpListener> {
         first_of(address, |address| {
-            let socket = open(address, Type::STREAM, Protocol::TCP)?;
-            socket.set_reuse_address(true)?;
-            socket.bind(&(*address).into())?;
-            socket.listen(BACKLOG)?;
+            let socket = open_listener(&(*address).into(), &BindOptions::default())?;
             Ok(TcpListener::wrap(socket.into()))
         })
     }
@@ -95,7 +90,7 @@ impl TcpListener {
         Ok(TcpListener::wrap(listener))
     }
 
-    fn wrap(listener: std::net::TcpListener) -> TcpListener {
+    pub(super) fn wrap(listener: std::net::TcpListener) -> TcpListener {
         TcpListener(Rc::new(Listening {
             io: Watched::new(listener),
             accepting: Cell::new(false),

@@ -16,7 +16,9 @@
 mod tcp;
 mod listener;
 mod udp;
+mod builder;
 
+pub use builder::SocketBuilder;
 pub use listener::{Incoming, TcpListener};
 pub use tcp::TcpStream;
 pub use udp::UdpSocket;
@@ -27,53 +29,6 @@ pub use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, SocketAddrV
 use std::cell::Cell;
 use std::io;
 use std::time::Duration;
-
-use socket2::{Domain, Protocol, Socket, Type};
-
-use crate::conversions::carries_error;
-
-/// A new socket in non-blocking mode, not inherited by child processes.
-fn open(address: &SocketAddr, kind: Type, protocol: Protocol) -> io::Result<Socket> {
-    let socket = Socket::new(Domain::for_address(*address), kind, Some(protocol))?;
-    socket.set_nonblocking(true)?;
-    Ok(socket)
-}
-
-/// Tries addresses in turn; the error of the last one if none will do.
-#[track_caller]
-fn first_of<T>(
-    addresses: impl ToAddrs,
-    mut attempt: impl FnMut(&SocketAddr) -> io::Result<T>,
-) -> io::Result<T> {
-    let mut failures = Failures::default();
-    for address in addresses.to_addrs()? {
-        match attempt(&address) {
-            Ok(done) => return Ok(done),
-            Err(error) => failures.note(error)?,
-        }
-    }
-    Err(failures.last())
-}
-
-/// Why none of several addresses would do.
-#[derive(Default)]
-struct Failures(Option<io::Error>);
-
-impl Failures {
-    /// A cancellation, or a time that is up, ends all attempts.
-    fn note(&mut self, error: io::Error) -> io::Result<()> {
-        if carries_error(&error) {
-            return Err(error);
-        }
-        self.0 = Some(error);
-        Ok(())
-    }
-
-    fn last(self) -> io::Error {
-        let none = || io::Error::new(io::ErrorKind::InvalidInput, "no address was given");
-        self.0.unwrap_or_else(none)
-    }
-}
 
 /// How long the reads and writes of a socket may wait.
 #[derive(Default)]

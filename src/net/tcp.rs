@@ -7,9 +7,8 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::rc::Rc;
 use std::time::Duration;
 
-use socket2::{Protocol, Type};
-
-use super::{Failures, Limits, check_timeout, open};
+use super::{Limits, check_timeout};
+use crate::connecting::{ConnectOptions, connect};
 use crate::resolver::ToAddrs;
 use crate::selector_events::Watched;
 use crate::selectors::Direction;
@@ -53,18 +52,20 @@ impl TcpStream {
     ///
     /// # Errors
     ///
-    /// That of the last address tried; of the resolver; a cancellation.
+    /// That of the address, and if there are several that failed for different
+    /// reasons, one that lists them; that of the resolver; a cancellation.
     #[track_caller]
     pub fn connect(address: impl ToAddrs) -> io::Result<TcpStream> {
-        // Not by a closure, which would not know from where it is called.
-        let mut failures = Failures::default();
-        for address in address.to_addrs()? {
-            match connect(&address) {
-                Ok(stream) => return Ok(stream),
-                Err(error) => failures.note(error)?,
-            }
-        }
-        Err(failures.last())
+        TcpStream::connect_with(&address.to_addrs()?, &ConnectOptions::default())
+    }
+
+    #[track_caller]
+    pub(super) fn connect_with(
+        addresses: &[SocketAddr],
+        options: &ConnectOptions,
+    ) -> io::Result<TcpStream> {
+        let socket = connect(addresses, options)?;
+        Ok(TcpStream::wrap(socket.retyped()))
     }
 
     /// Connects, and gives up with `TimedOut` after that time.
@@ -76,7 +77,9 @@ impl TcpStream {
     #[track_caller]
     pub fn connect_timeout(address: &SocketAddr, limit: Duration) -> io::Result<TcpStream> {
         check_timeout(Some(limit))?;
-        Ok(timeout(limit, |_| Ok(connect(address)?))?)
+        Ok(timeout(limit, |_| {
+            Ok(TcpStream::connect_with(&[*address], &ConnectOptions::default())?)
+        })?)
     }
 
     /// Takes over a stream of std's.
@@ -86,11 +89,24 @@ impl TcpStream {
     /// If it cannot be put into non-blocking mode.
     pub fn from_std(stream: std::net::TcpStream) -> io::Result<TcpStream> {
         stream.set_nonblocking(true)?;
-        Ok(TcpStream::wrap(stream))
+        Ok(TcpStream::wrap(Watched::new(stream)))
     }
 
-    fn wrap(socket: std::net::TcpStream) -> TcpStream {
-        TcpStream(Rc::new(Connection { io: Watched::new(socket), limits: Limits::default() }))
+    /// The stream as one of std's. It stays in non-blocking mode, and shares that with
+    /// other handles to the connection.
+    ///
+    /// # Errors
+    ///
+    /// If there are other handles and there is no descriptor left for a copy.
+    pub fn into_std(self) -> io::Result<std::net::TcpStream> {
+        match Rc::try_unwrap(self.0) {
+            Ok(connection) => Ok(connection.io.into_source()),
+            Err(shared) => shared.io.source().try_clone(),
+        }
+    }
+
+    fn wrap(io: Watched<std::net::TcpStream>) -> TcpStream {
+        TcpStream(Rc::new(Connection { io, limits: Limits::default() }))
     }
 
     fn socket(&self) -> &std::net::TcpStream {
@@ -224,29 +240,6 @@ impl TcpStream {
             self.0.io.drained(Direction::Write);
         }
         Ok(count)
-    }
-}
-
-#[track_caller]
-fn connect(address: &SocketAddr) -> io::Result<TcpStream> {
-    let socket = open(address, Type::STREAM, Protocol::TCP)?;
-    match socket.connect(&(*address).into()) {
-        Ok(()) => return Ok(TcpStream::wrap(socket.into())),
-        Err(error) if error.raw_os_error() == Some(libc::EINPROGRESS) => {}
-        Err(error) => return Err(error),
-    }
-    let stream = TcpStream::wrap(socket.into());
-    loop {
-        stream.0.io.wait_ready(Direction::Write, None)?;
-        if let Some(error) = stream.take_error()? {
-            return Err(error);
-        }
-        match stream.peer_addr() {
-            // Woken for something else: it is still connecting.
-            Err(error) if error.kind() == io::ErrorKind::NotConnected => {}
-            Err(error) => return Err(error),
-            Ok(_) => return Ok(stream),
-        }
     }
 }
 

@@ -7,9 +7,8 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::rc::Rc;
 use std::time::Duration;
 
-use socket2::{Protocol, Type};
-
-use super::{Limits, first_of, open};
+use super::Limits;
+use crate::connecting::{BindOptions, first_of, open_datagram};
 use crate::resolver::ToAddrs;
 use crate::selector_events::Watched;
 use crate::selectors::Direction;
@@ -55,9 +54,8 @@ impl UdpSocket {
     #[track_caller]
     pub fn bind(address: impl ToAddrs) -> io::Result<UdpSocket> {
         first_of(address, |address| {
-            let socket = open(address, Type::DGRAM, Protocol::UDP)?;
-            socket.bind(&(*address).into())?;
-            Ok(UdpSocket::wrap(socket.into()))
+            let socket = open_datagram(&(*address).into(), &BindOptions::default())?;
+            Ok(UdpSocket::wrap(Watched::new(socket.into())))
         })
     }
 
@@ -68,11 +66,11 @@ impl UdpSocket {
     /// If it cannot be put into non-blocking mode.
     pub fn from_std(socket: std::net::UdpSocket) -> io::Result<UdpSocket> {
         socket.set_nonblocking(true)?;
-        Ok(UdpSocket::wrap(socket))
+        Ok(UdpSocket::wrap(Watched::new(socket)))
     }
 
-    fn wrap(socket: std::net::UdpSocket) -> UdpSocket {
-        UdpSocket(Rc::new(Datagrams { io: Watched::new(socket), limits: Limits::default() }))
+    pub(super) fn wrap(io: Watched<std::net::UdpSocket>) -> UdpSocket {
+        UdpSocket(Rc::new(Datagrams { io, limits: Limits::default() }))
     }
 
     /// Sets the peer: `send` goes to it, `recv` takes only what comes from it.

@@ -10,6 +10,7 @@ mod ends;
 mod fairness;
 mod lifetimes;
 mod loops;
+mod overlapping;
 mod racing;
 mod reading;
 mod timing;
