@@ -18,6 +18,18 @@ pub trait ToAddrs {
     /// resolver reports; a cancellation of the task.
     #[track_caller]
     fn to_addrs(&self) -> io::Result<Vec<SocketAddr>>;
+
+    /// The name or literal address of the host, which TLS checks the peer's
+    /// certificate for; `None` for several addresses.
+    fn host(&self) -> Option<String> {
+        None
+    }
+}
+
+/// A host and a port, apart.
+fn split(address: &str) -> Option<(&str, u16)> {
+    let (host, port) = address.rsplit_once(':')?;
+    Some((host, port.parse().ok()?))
 }
 
 /// Looks up a host name; a literal address is taken as it is.
@@ -49,12 +61,18 @@ impl ToAddrs for str {
         if let Ok(address) = self.parse::<SocketAddr>() {
             return Ok(vec![address]);
         }
-        let parts = self.rsplit_once(':').and_then(|(host, port)| Some((host, port.parse().ok()?)));
-        let Some((host, port)) = parts else {
+        let Some((host, port)) = split(self) else {
             let text = format!("`{self}` is not of the form `host:port`");
             return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
         };
         resolve(host, port)
+    }
+
+    fn host(&self) -> Option<String> {
+        match self.parse::<SocketAddr>() {
+            Ok(address) => Some(address.ip().to_string()),
+            Err(_) => split(self).map(|(host, _)| host.to_owned()),
+        }
     }
 }
 
@@ -62,17 +80,29 @@ impl ToAddrs for String {
     fn to_addrs(&self) -> io::Result<Vec<SocketAddr>> {
         self.as_str().to_addrs()
     }
+
+    fn host(&self) -> Option<String> {
+        self.as_str().host()
+    }
 }
 
 impl ToAddrs for (&str, u16) {
     fn to_addrs(&self) -> io::Result<Vec<SocketAddr>> {
         resolve(self.0, self.1)
     }
+
+    fn host(&self) -> Option<String> {
+        Some(self.0.to_owned())
+    }
 }
 
 impl ToAddrs for (String, u16) {
     fn to_addrs(&self) -> io::Result<Vec<SocketAddr>> {
         resolve(&self.0, self.1)
+    }
+
+    fn host(&self) -> Option<String> {
+        Some(self.0.clone())
     }
 }
 
@@ -89,6 +119,10 @@ impl<T: ToAddrs + ?Sized> ToAddrs for &T {
     fn to_addrs(&self) -> io::Result<Vec<SocketAddr>> {
         (**self).to_addrs()
     }
+
+    fn host(&self) -> Option<String> {
+        (**self).host()
+    }
 }
 
 macro_rules! literal_addresses {
@@ -96,6 +130,10 @@ macro_rules! literal_addresses {
         impl ToAddrs for $address {
             fn to_addrs(&self) -> io::Result<Vec<SocketAddr>> {
                 Ok(vec![(*self).into()])
+            }
+
+            fn host(&self) -> Option<String> {
+                Some(SocketAddr::from(*self).ip().to_string())
             }
         }
     )+};

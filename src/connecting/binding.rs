@@ -30,9 +30,19 @@ pub(crate) struct BindOptions {
 ///
 /// Those of the system.
 pub(crate) fn open_listener(address: &SockAddr, options: &BindOptions) -> io::Result<Socket> {
+    let socket = open_bound(address, options)?;
+    socket.listen(options.backlog.map_or(BACKLOG, |count| count.try_into().unwrap_or(i32::MAX)))?;
+    Ok(socket)
+}
+
+/// The same, and does not listen yet.
+///
+/// # Errors
+///
+/// Those of the system.
+pub(crate) fn open_bound(address: &SockAddr, options: &BindOptions) -> io::Result<Socket> {
     let socket = open(address.domain(), Type::STREAM, protocol(address, Protocol::TCP))?;
     bind(&socket, address, options, !address.is_unix())?;
-    socket.listen(options.backlog.map_or(BACKLOG, |count| count.try_into().unwrap_or(i32::MAX)))?;
     Ok(socket)
 }
 

@@ -11,7 +11,7 @@ mod failures;
 mod race;
 
 pub(crate) use attempt::{connect_socket, open};
-pub(crate) use binding::{BindOptions, open_datagram, open_listener};
+pub(crate) use binding::{BindOptions, open_bound, open_datagram, open_listener};
 pub(crate) use failures::{Failures, first_of};
 pub(crate) use race::{interleave, staggered_race};
 

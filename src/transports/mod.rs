@@ -20,6 +20,7 @@ pub(crate) mod link;
 pub(crate) mod outgoing;
 pub(crate) mod source;
 pub(crate) mod stream;
+pub(crate) mod memory;
 
 pub use extra::{Address, ExtraInfo};
 pub use interface::{BaseTransport, ProtocolRef, ReadTransport, Transport, WriteTransport};

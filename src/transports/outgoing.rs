@@ -94,12 +94,16 @@ impl Outgoing {
         *self = Outgoing::default();
     }
 
-    /// The next piece, whole.
-    pub(crate) fn pop(&mut self) -> Option<Bytes> {
+    /// Takes what comes first, at most so many bytes; nothing if nothing waits.
+    pub(crate) fn take(&mut self, most: usize) -> Bytes {
         self.seal();
-        let piece = self.pieces.pop_front()?;
-        self.length -= piece.len();
-        Some(piece)
+        let Some(first) = self.pieces.front_mut() else { return Bytes::new() };
+        let taken = first.split_to(most.min(first.len()));
+        if first.is_empty() {
+            self.pieces.pop_front();
+        }
+        self.length -= taken.len();
+        taken
     }
 }
 

@@ -1,0 +1,400 @@
+//! Connections for protocols: made by the loop, or of a socket that there is.
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::path::Path;
+use std::rc::Rc;
+use std::time::Duration;
+
+use socket2::{Domain, SockAddr, Type};
+
+use crate::base_events::{EventLoop, get_running_loop};
+use crate::connecting::{ConnectOptions, connect, connect_socket, open};
+use crate::coroutines::check_suspendable;
+use crate::exceptions::{Error, Result};
+use crate::futures::Future;
+use crate::protocols::{IntoProtocol, ProtocolHandle};
+use crate::resolver::ToAddrs;
+use crate::transports::extra::Address;
+use crate::transports::interface::{ProtocolRef, Transport};
+use crate::transports::link::{Linked, OnLost};
+use crate::transports::memory::pair;
+use crate::transports::source::Source;
+use crate::transports::stream::StreamTransport;
+
+/// A connection: its transport, and its protocol for the owner to look at.
+pub type Connected<P> = (Transport, ProtocolHandle<P>);
+
+/// Something between a connection's bytes and its protocol: TLS.
+pub(crate) trait Layer {
+    /// The protocol that the descriptor's transport gets, and the transport that the
+    /// user's protocol gets. `waiter` is completed when the layer is set up and the
+    /// protocol knows of the connection, or failed.
+    fn wrap(
+        &self,
+        event_loop: &EventLoop,
+        protocol: ProtocolRef,
+        waiter: Option<Future<()>>,
+    ) -> (ProtocolRef, Transport);
+}
+
+/// Makes a transport of a descriptor, with a layer in between if there is one.
+#[track_caller]
+pub(crate) fn attach(
+    event_loop: &EventLoop,
+    source: Source,
+    peer: Option<Address>,
+    protocol: ProtocolRef,
+    layer: Option<&dyn Layer>,
+    waiter: Option<Future<()>>,
+    on_lost: Option<OnLost>,
+) -> Transport {
+    let (protocol, upper, waiter) = match layer {
+        None => (protocol, None, waiter),
+        Some(layer) => {
+            let (protocol, upper) = layer.wrap(event_loop, protocol, waiter);
+            (protocol, Some(upper), None)
+        }
+    };
+    let lower = StreamTransport::start(event_loop, source, peer, protocol, waiter);
+    if let Some(on_lost) = on_lost {
+        lower.on_lost(on_lost);
+    }
+    upper.unwrap_or_else(|| lower.transport())
+}
+
+/// The same, and waits until the protocol knows of the connection.
+#[track_caller]
+pub(crate) fn establish<P: IntoProtocol<K>, K>(
+    event_loop: &EventLoop,
+    source: Source,
+    peer: Option<Address>,
+    factory: impl FnOnce() -> P,
+    layer: Option<&dyn Layer>,
+) -> Result<Connected<P>> {
+    check_suspendable()?;
+    let handle = factory().into_handle();
+    let made = Future::about("a connection to be made", event_loop.scheduler().clone());
+    let waiter = Some(made.clone());
+    let transport = attach(event_loop, source, peer, handle.erased(), layer, waiter, None);
+    match made.join() {
+        Ok(()) => Ok((transport, handle)),
+        Err(error) => {
+            transport.abort();
+            Err(error)
+        }
+    }
+}
+
+/// How to connect: the keyword arguments of asyncio's `create_connection`.
+///
+/// ```
+/// use stackio::{Connector, Protocol, get_running_loop, millis};
+///
+/// struct Silent;
+/// impl Protocol for Silent {}
+///
+/// stackio::run(|| {
+///     let server = get_running_loop()?.create_server(|| Silent, "127.0.0.1:0")?;
+///     let connector = Connector::new().happy_eyeballs_delay(millis(250));
+///     let (transport, _) = connector.create_connection(|| Silent, server.local_addrs()[0])?;
+///     transport.close();
+///     Ok(())
+/// })?;
+/// # Ok::<(), stackio::Error>(())
+/// ```
+#[derive(Clone, Default)]
+pub struct Connector {
+    options: ConnectOptions,
+    nagle: bool,
+    layer: Option<Rc<dyn Layering>>,
+}
+
+/// A [`Layer`] for a peer of that name.
+pub(crate) trait Layering {
+    /// # Errors
+    ///
+    /// If the name will not do.
+    fn layer(&self, host: Option<&str>) -> Result<Rc<dyn Layer>>;
+}
+
+impl Connector {
+    /// Without anything set: the addresses of a name are tried one after the other.
+    pub fn new() -> Connector {
+        Connector::default()
+    }
+
+    /// Tries the next address as well when one has not answered for so long (RFC 8305,
+    /// which recommends 250 ms), and takes whichever answers first. The families of
+    /// addresses then take turns.
+    #[must_use]
+    pub fn happy_eyeballs_delay(mut self, delay: Duration) -> Connector {
+        self.options.delay = Some(delay);
+        self
+    }
+
+    /// After how many addresses of the first family the families take turns; 0 leaves
+    /// the resolver's order.
+    #[must_use]
+    pub fn interleave(mut self, count: usize) -> Connector {
+        self.options.interleave = Some(count);
+        self
+    }
+
+    /// Where to connect from: the first of these addresses that is of the peer's family
+    /// and can be had.
+    ///
+    /// # Errors
+    ///
+    /// Those of the resolver.
+    #[track_caller]
+    pub fn local_addr(mut self, address: impl ToAddrs) -> Result<Connector> {
+        self.options.local = address.to_addrs()?;
+        Ok(self)
+    }
+
+    /// Whether small writes may be put together by the system (Nagle's algorithm). As in
+    /// asyncio they are sent at once if this is not set.
+    #[must_use]
+    pub fn nagle(mut self, nagle: bool) -> Connector {
+        self.nagle = nagle;
+        self
+    }
+
+    #[allow(dead_code, reason = "without TLS there is no layer")]
+    pub(crate) fn layering(mut self, layering: Rc<dyn Layering>) -> Connector {
+        self.layer = Some(layering);
+        self
+    }
+
+    fn layer(&self, host: Option<&str>) -> Result<Option<Rc<dyn Layer>>> {
+        self.layer.as_ref().map(|layering| layering.layer(host)).transpose()
+    }
+
+    /// Connects by TCP and gives the connection to the protocol that `factory` makes
+    /// (`loop.create_connection`). When this returns, its `connection_made` has been
+    /// called.
+    ///
+    /// # Errors
+    ///
+    /// Why no address would do; those of the resolver and of TLS; kind `Cancelled`; kind
+    /// `Runtime` outside of a task.
+    #[track_caller]
+    pub fn create_connection<P: IntoProtocol<K>, K>(
+        &self,
+        factory: impl FnOnce() -> P,
+        address: impl ToAddrs,
+    ) -> Result<Connected<P>> {
+        let event_loop = get_running_loop()?;
+        check_suspendable()?;
+        let layer = self.layer(address.host().as_deref())?;
+        let socket = connect(&address.to_addrs()?, &self.options)?.into_source();
+        socket.set_tcp_nodelay(!self.nagle)?;
+        let source = Source::socket(socket.into())?;
+        establish(&event_loop, source, None, factory, layer.as_deref())
+    }
+
+    /// Connects to a Unix socket (`loop.create_unix_connection`). With TLS, the name to
+    /// expect has to be set.
+    ///
+    /// # Errors
+    ///
+    /// As [`create_connection`](Connector::create_connection).
+    #[track_caller]
+    pub fn create_unix_connection<P: IntoProtocol<K>, K>(
+        &self,
+        factory: impl FnOnce() -> P,
+        path: impl AsRef<Path>,
+    ) -> Result<Connected<P>> {
+        let event_loop = get_running_loop()?;
+        check_suspendable()?;
+        let layer = self.layer(None)?;
+        let address = SockAddr::unix(path)?;
+        let socket = open(Domain::UNIX, Type::STREAM, None)?;
+        let socket = connect_socket(socket, &address)?.into_source();
+        let source = Source::socket(socket.into())?;
+        let peer = Address::of(&address);
+        establish(&event_loop, source, peer, factory, layer.as_deref())
+    }
+
+    /// Takes over a stream socket that is connected already (`create_connection` with
+    /// `sock`, and without TLS `connect_accepted_socket`).
+    ///
+    /// # Errors
+    ///
+    /// As [`create_connection`](Connector::create_connection); `InvalidInput` for what
+    /// is no stream socket.
+    #[track_caller]
+    pub fn adopt<P: IntoProtocol<K>, K>(
+        &self,
+        factory: impl FnOnce() -> P,
+        socket: impl Into<OwnedFd>,
+    ) -> Result<Connected<P>> {
+        let event_loop = get_running_loop()?;
+        let layer = self.layer(None)?;
+        let source = Source::socket(socket.into())?;
+        set_nodelay(&source, !self.nagle)?;
+        establish(&event_loop, source, None, factory, layer.as_deref())
+    }
+}
+
+/// Where the socket is one of TCP.
+pub(crate) fn set_nodelay(source: &Source, nodelay: bool) -> io::Result<()> {
+    match source.as_socket() {
+        Some(socket) if socket.domain()? != Domain::UNIX => socket.set_tcp_nodelay(nodelay),
+        _ => Ok(()),
+    }
+}
+
+impl EventLoop {
+    /// Connects by TCP and gives the connection to the protocol that `factory` makes
+    /// (`loop.create_connection`). With options: [`Connector`].
+    ///
+    /// ```
+    /// use stackio::{Error, Future, Protocol, Transport, get_running_loop};
+    ///
+    /// struct Echo(Option<Transport>);
+    /// impl Protocol for Echo {
+    ///     fn connection_made(&mut self, transport: &Transport) {
+    ///         self.0 = Some(transport.clone());
+    ///     }
+    ///     fn data_received(&mut self, data: &[u8]) {
+    ///         self.0.iter().for_each(|transport| transport.write(data));
+    ///     }
+    /// }
+    ///
+    /// struct Client {
+    ///     answer: Vec<u8>,
+    ///     done: Future<Vec<u8>>,
+    /// }
+    /// impl Protocol for Client {
+    ///     fn connection_made(&mut self, transport: &Transport) {
+    ///         transport.write(b"hello");
+    ///         transport.write_eof();
+    ///     }
+    ///     fn data_received(&mut self, data: &[u8]) {
+    ///         self.answer.extend_from_slice(data);
+    ///     }
+    ///     fn connection_lost(&mut self, _: Option<Error>) {
+    ///         let _ = self.done.set_result(std::mem::take(&mut self.answer));
+    ///     }
+    /// }
+    ///
+    /// stackio::run(|| {
+    ///     let event_loop = get_running_loop()?;
+    ///     let server = event_loop.create_server(|| Echo(None), "127.0.0.1:0")?;
+    ///     let done = Future::new();
+    ///     let client = Client { answer: vec![], done: done.clone() };
+    ///     event_loop.create_connection(|| client, server.local_addrs()[0])?;
+    ///     assert_eq!(done.wait()?, b"hello");
+    ///     Ok(())
+    /// })?;
+    /// # Ok::<(), stackio::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`Connector::create_connection`].
+    #[track_caller]
+    pub fn create_connection<P: IntoProtocol<K>, K>(
+        &self,
+        factory: impl FnOnce() -> P,
+        address: impl ToAddrs,
+    ) -> Result<Connected<P>> {
+        self.check_current("create_connection")?;
+        Connector::new().create_connection(factory, address)
+    }
+
+    /// Connects to a Unix socket (`loop.create_unix_connection`).
+    ///
+    /// # Errors
+    ///
+    /// As [`Connector::create_unix_connection`].
+    #[track_caller]
+    pub fn create_unix_connection<P: IntoProtocol<K>, K>(
+        &self,
+        factory: impl FnOnce() -> P,
+        path: impl AsRef<Path>,
+    ) -> Result<Connected<P>> {
+        self.check_current("create_unix_connection")?;
+        Connector::new().create_unix_connection(factory, path)
+    }
+
+    /// Gives a connection that was accepted elsewhere to a protocol
+    /// (`loop.connect_accepted_socket`).
+    ///
+    /// # Errors
+    ///
+    /// As [`Connector::adopt`].
+    #[track_caller]
+    pub fn connect_accepted_socket<P: IntoProtocol<K>, K>(
+        &self,
+        factory: impl FnOnce() -> P,
+        socket: impl Into<OwnedFd>,
+    ) -> Result<Connected<P>> {
+        self.check_current("connect_accepted_socket")?;
+        Connector::new().adopt(factory, socket)
+    }
+
+    /// Joins two protocols by memory: what the one writes the other receives. For tests
+    /// and simulations, since nothing of it takes time.
+    ///
+    /// `chunk` is how many bytes a protocol is given at a time at most: with 1 it gets
+    /// them one by one, which a protocol must be able to live with; `None` gives them as
+    /// they were written.
+    ///
+    /// ```
+    /// use stackio::{Protocol, get_running_loop, yield_now};
+    ///
+    /// #[derive(Default)]
+    /// struct Note(Vec<Vec<u8>>);
+    /// impl Protocol for Note {
+    ///     fn data_received(&mut self, data: &[u8]) {
+    ///         self.0.push(data.to_vec());
+    ///     }
+    /// }
+    ///
+    /// stackio::run(|| {
+    ///     let event_loop = get_running_loop()?;
+    ///     let ((near, _), (_, far)) = event_loop.create_pair(Note::default, Note::default, 2)?;
+    ///     near.write(b"abc");
+    ///     near.close();
+    ///     while far.with(|note| note.0.len())? < 2 {
+    ///         yield_now()?;
+    ///     }
+    ///     assert_eq!(far.with(|note| note.0.concat())?, b"abc");
+    ///     Ok(())
+    /// })?;
+    /// # Ok::<(), stackio::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// Kind `Cancelled`; kind `Runtime` outside of a task.
+    #[track_caller]
+    pub fn create_pair<A: IntoProtocol<K>, B: IntoProtocol<L>, K, L>(
+        &self,
+        first: impl FnOnce() -> A,
+        second: impl FnOnce() -> B,
+        chunk: impl Into<Option<usize>>,
+    ) -> Result<(Connected<A>, Connected<B>)> {
+        self.check_current("create_pair")?;
+        check_suspendable()?;
+        let (first, second) = (first().into_handle(), second().into_handle());
+        let made = Future::about("a connection to be made", self.scheduler().clone());
+        let (waiter, chunk) = (Some(made.clone()), chunk.into().unwrap_or(usize::MAX));
+        let (near, far) = pair(self, first.erased(), second.erased(), chunk, waiter);
+        made.join()?;
+        Ok(((near, first), (far, second)))
+    }
+
+    /// That this is the loop that runs: what waits can only wait in its own.
+    pub(crate) fn check_current(&self, operation: &str) -> Result {
+        let running = get_running_loop()?;
+        if Rc::ptr_eq(running.scheduler(), self.scheduler()) {
+            return Ok(());
+        }
+        let text = format!("{operation}: another loop is running; call it on that one");
+        Err(Error::text(crate::exceptions::ErrorKind::Runtime, text))
+    }
+}

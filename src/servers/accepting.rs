@@ -1,0 +1,191 @@
+//! One socket that connections are accepted from.
+
+use std::cell::{Cell, RefCell};
+use std::io;
+use std::os::fd::AsRawFd;
+use std::rc::Rc;
+
+use socket2::Socket;
+
+use super::{Home, Inner};
+use crate::base_events::get_running_loop;
+use crate::connections::{Layer, attach, set_nodelay};
+use crate::constants::ACCEPT_RETRY_DELAY;
+use crate::events::{Runnable, Scheduler};
+use crate::exceptions::Result;
+use crate::reports::{ExceptionContext, ExceptionSource, catch_panic};
+use crate::selectors::{Direction, Driver, Listener, Registration};
+use crate::transports::extra::Address;
+use crate::transports::interface::ProtocolRef;
+use crate::transports::source::Source;
+
+/// How many connections are accepted before others get their turn; asyncio takes as
+/// many as its backlog.
+const ACCEPTS_PER_TURN: usize = 100;
+
+/// What makes the protocols of a server.
+pub(super) type Factory = Rc<RefCell<dyn FnMut() -> ProtocolRef>>;
+
+/// What all sockets of a server have.
+pub(super) struct Reception {
+    pub(super) factory: Factory,
+    pub(super) layer: Option<Rc<dyn Layer>>,
+    pub(super) nodelay: bool,
+    pub(super) keep_alive: bool,
+}
+
+/// See the module.
+pub(super) struct Acceptor {
+    server: Home,
+    reception: Rc<Reception>,
+    scheduler: Rc<Scheduler>,
+    driver: Rc<Driver>,
+    socket: RefCell<Option<Socket>>,
+    backlog: i32,
+    registration: RefCell<Option<Rc<Registration>>>,
+    queued: Cell<bool>,
+}
+
+impl Acceptor {
+    pub(super) fn new(
+        server: &Home,
+        reception: Rc<Reception>,
+        (scheduler, driver): (Rc<Scheduler>, Rc<Driver>),
+        (socket, backlog): (Socket, i32),
+    ) -> Rc<Acceptor> {
+        Rc::new(Acceptor {
+            server: server.clone(),
+            reception,
+            scheduler,
+            driver,
+            socket: RefCell::new(Some(socket)),
+            backlog,
+            registration: RefCell::new(None),
+            queued: Cell::new(false),
+        })
+    }
+
+    /// Listens and has itself told of connections.
+    pub(super) fn start(self: &Rc<Self>) -> Result {
+        let fd = match &*self.socket.borrow() {
+            Some(socket) => {
+                socket.listen(self.backlog)?;
+                socket.as_raw_fd()
+            }
+            None => return Ok(()),
+        };
+        let Some(server) = self.server.upgrade() else { return Ok(()) };
+        let registration = self.driver.register(fd)?;
+        registration.set_listener(Rc::new(Serving { acceptor: self.clone(), _server: server }));
+        *self.registration.borrow_mut() = Some(registration);
+        self.driver.note_expecting(true);
+        Ok(())
+    }
+
+    pub(super) fn close(&self) {
+        let registration = self.registration.take();
+        if let Some(registration) = registration {
+            registration.deregister();
+            self.driver.note_expecting(false);
+        }
+        let socket = self.socket.take();
+        drop(socket);
+    }
+
+    fn queue(self: &Rc<Self>) {
+        if !self.queued.replace(true) {
+            self.scheduler.push(self.clone());
+        }
+    }
+
+    /// Accepts what has come, up to a bound.
+    fn accept(self: &Rc<Self>) {
+        for _ in 0..ACCEPTS_PER_TURN {
+            let accepted = match &*self.socket.borrow() {
+                Some(socket) => socket.accept(),
+                None => return,
+            };
+            match accepted {
+                Ok((socket, peer)) => {
+                    if let Err(error) = self.welcome(socket, Address::of(&peer)) {
+                        self.report("a connection could not be given to its protocol", error);
+                    }
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+                Err(error) if is_of_one_connection(&error) => {}
+                Err(error) => return self.rest(error),
+            }
+        }
+        self.queue();
+    }
+
+    fn welcome(&self, socket: Socket, peer: Option<Address>) -> Result {
+        let Some(server) = self.server.upgrade() else { return Ok(()) };
+        let event_loop = get_running_loop()?;
+        let source = Source::socket(socket.into())?;
+        set_nodelay(&source, self.reception.nodelay)?;
+        if let Some(socket) = source.as_socket().filter(|_| self.reception.keep_alive) {
+            socket.set_keepalive(true)?;
+        }
+        let factory = &self.reception.factory;
+        let protocol = catch_panic("a protocol factory", || Ok((factory.borrow_mut())()))?;
+        let number = server.expect_client();
+        let home = self.server.clone();
+        let gone = move || {
+            if let Some(server) = home.upgrade() {
+                server.detach(number);
+            }
+        };
+        let layer = self.reception.layer.as_deref();
+        let gone = Some(Box::new(gone) as Box<dyn FnOnce()>);
+        let transport = attach(&event_loop, source, peer, protocol, layer, None, gone);
+        server.attach(number, transport);
+        Ok(())
+    }
+
+    /// For want of descriptors or memory, which may come back.
+    fn rest(self: &Rc<Self>, error: io::Error) {
+        let text = "accept is out of system resources; it tries again in a second";
+        self.report(text, error.into());
+        let again = self.clone();
+        self.scheduler.call_later(ACCEPT_RETRY_DELAY, move || again.queue());
+    }
+
+    fn report(&self, text: &str, error: crate::exceptions::Error) {
+        let context = ExceptionContext::new(ExceptionSource::Loop, text);
+        self.scheduler.reports().report(&context.with_exception(error));
+    }
+}
+
+/// Whether the error is that of a connection that was gone before it was accepted, as
+/// Linux reports those of the network (accept(2)), and not of the listening socket.
+fn is_of_one_connection(error: &io::Error) -> bool {
+    let codes = [libc::EMFILE, libc::ENFILE, libc::ENOBUFS, libc::ENOMEM];
+    error.raw_os_error().is_none_or(|code| !codes.contains(&code))
+}
+
+impl Runnable for Acceptor {
+    fn run(self: Rc<Self>) {
+        self.queued.set(false);
+        self.accept();
+    }
+}
+
+/// What the selector tells of connections. It keeps the server alive, which its handles
+/// need not, until the server is closed or the loop is.
+struct Serving {
+    acceptor: Rc<Acceptor>,
+    _server: Rc<Inner>,
+}
+
+impl Listener for Serving {
+    fn ready(self: Rc<Self>, direction: Direction) {
+        if direction == Direction::Read {
+            self.acceptor.queue();
+        }
+    }
+
+    fn left_open(&self) -> Option<&'static str> {
+        Some("a server")
+    }
+}

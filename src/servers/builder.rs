@@ -1,0 +1,214 @@
+//! How a server is made.
+
+use std::cell::{Cell, RefCell};
+use std::io;
+use std::os::fd::OwnedFd;
+use std::rc::{Rc, Weak};
+
+use socket2::{SockAddr, Socket, Type};
+
+use super::accepting::{Acceptor, Reception};
+use super::{Inner, Server, give_way};
+use crate::base_events::{EventLoop, get_running_loop};
+use crate::connecting::{BindOptions, open_bound};
+use crate::connections::Layer;
+use crate::constants::BACKLOG;
+use crate::exceptions::Result;
+use crate::protocols::IntoProtocol;
+use crate::resolver::ToAddrs;
+use crate::transports::extra::Address;
+use crate::waiters::Waiters;
+
+/// How to serve: the keyword arguments of asyncio's `create_server`.
+///
+/// ```
+/// use stackio::{Protocol, ServerBuilder};
+///
+/// struct Silent;
+/// impl Protocol for Silent {}
+///
+/// stackio::run(|| {
+///     let builder = ServerBuilder::new().backlog(16).start_serving(false);
+///     let server = builder.create_server(|| Silent, "127.0.0.1:0")?;
+///     assert!(!server.is_serving());
+///     server.start_serving()?;
+///     assert!(server.is_serving());
+///     server.close();
+///     Ok(())
+/// })?;
+/// # Ok::<(), stackio::Error>(())
+/// ```
+#[derive(Clone)]
+pub struct ServerBuilder {
+    bind: BindOptions,
+    keep_alive: bool,
+    nagle: bool,
+    start_serving: bool,
+    layer: Option<Rc<dyn Layer>>,
+}
+
+impl Default for ServerBuilder {
+    fn default() -> ServerBuilder {
+        ServerBuilder::new()
+    }
+}
+
+impl ServerBuilder {
+    /// As asyncio serves if nothing else is said: the address can be used again at once
+    /// after a server has ended, and IPv6 addresses are for IPv6 only.
+    pub fn new() -> ServerBuilder {
+        let bind = BindOptions { v6only: Some(true), ..BindOptions::default() };
+        ServerBuilder { bind, keep_alive: false, nagle: false, start_serving: true, layer: None }
+    }
+
+    /// Whether the address may still be that of connections that have ended
+    /// (`SO_REUSEADDR`); it may if this is not set.
+    #[must_use]
+    pub fn reuse_address(mut self, reuse: bool) -> ServerBuilder {
+        self.bind.reuse_address = Some(reuse);
+        self
+    }
+
+    /// Whether other servers may listen at the same address, if all say so; the system
+    /// shares out the connections (`SO_REUSEPORT`). This is how one loop a core works.
+    #[must_use]
+    pub fn reuse_port(mut self, reuse: bool) -> ServerBuilder {
+        self.bind.reuse_port = reuse;
+        self
+    }
+
+    /// How many connections may wait to be accepted; 1,024 if this is not set.
+    #[must_use]
+    pub fn backlog(mut self, count: u32) -> ServerBuilder {
+        self.bind.backlog = Some(count);
+        self
+    }
+
+    /// Whether the system looks from time to time if idle peers are still there
+    /// (`SO_KEEPALIVE`).
+    #[must_use]
+    pub fn keep_alive(mut self, keep_alive: bool) -> ServerBuilder {
+        self.keep_alive = keep_alive;
+        self
+    }
+
+    /// Whether small writes may be put together by the system (Nagle's algorithm). As in
+    /// asyncio they are sent at once if this is not set.
+    #[must_use]
+    pub fn nagle(mut self, nagle: bool) -> ServerBuilder {
+        self.nagle = nagle;
+        self
+    }
+
+    /// Whether connections are accepted at once. If not,
+    /// [`Server::start_serving`] or [`serve_forever`](Server::serve_forever) begins.
+    #[must_use]
+    pub fn start_serving(mut self, start: bool) -> ServerBuilder {
+        self.start_serving = start;
+        self
+    }
+
+    #[allow(dead_code, reason = "without TLS there is no layer")]
+    pub(crate) fn layer(mut self, layer: Rc<dyn Layer>) -> ServerBuilder {
+        self.layer = Some(layer);
+        self
+    }
+
+    /// Listens at the address, all of them if it has several (`loop.create_server`).
+    ///
+    /// # Errors
+    ///
+    /// As [`EventLoop::create_server`].
+    #[track_caller]
+    pub fn create_server<P: IntoProtocol<K>, K>(
+        &self,
+        factory: impl FnMut() -> P + 'static,
+        address: impl ToAddrs,
+    ) -> Result<Server> {
+        let mut addresses = address.to_addrs()?;
+        addresses.sort_unstable();
+        addresses.dedup();
+        let mut sockets = Vec::new();
+        for address in addresses {
+            let socket = open_bound(&address.into(), &self.bind).map_err(|error| {
+                io::Error::new(error.kind(), format!("cannot bind to {address}: {error}"))
+            })?;
+            sockets.push(socket);
+        }
+        self.serve(factory, sockets)
+    }
+
+    /// Serves on a socket that there is, bound or listening (`create_server` with
+    /// `sock`).
+    ///
+    /// # Errors
+    ///
+    /// Those of the system; `InvalidInput` for what is no stream socket.
+    #[track_caller]
+    pub fn adopt<P: IntoProtocol<K>, K>(
+        &self,
+        factory: impl FnMut() -> P + 'static,
+        socket: impl Into<OwnedFd>,
+    ) -> Result<Server> {
+        let socket = Socket::from(socket.into());
+        if socket.r#type()? != Type::STREAM {
+            let text = "a stream socket was expected";
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, text).into());
+        }
+        self.serve(factory, vec![socket])
+    }
+
+    #[track_caller]
+    pub(super) fn serve<P: IntoProtocol<K>, K>(
+        &self,
+        mut factory: impl FnMut() -> P + 'static,
+        sockets: Vec<Socket>,
+    ) -> Result<Server> {
+        let event_loop = get_running_loop()?;
+        let factory = Rc::new(RefCell::new(move || factory().into_handle().erased()));
+        let reception = Rc::new(Reception {
+            factory,
+            layer: self.layer.clone(),
+            nodelay: !self.nagle,
+            keep_alive: self.keep_alive,
+        });
+        for socket in &sockets {
+            socket.set_nonblocking(true)?;
+        }
+        let server = self.assemble(&event_loop, &reception, sockets)?;
+        if self.start_serving {
+            server.start_serving()?;
+            give_way()?;
+        }
+        Ok(server)
+    }
+
+    fn assemble(
+        &self,
+        event_loop: &EventLoop,
+        reception: &Rc<Reception>,
+        sockets: Vec<Socket>,
+    ) -> Result<Server> {
+        let backlog =
+            self.bind.backlog.map_or(BACKLOG, |count| count.try_into().unwrap_or(i32::MAX));
+        let addresses: io::Result<Vec<SockAddr>> = sockets.iter().map(Socket::local_addr).collect();
+        let addresses = addresses?.iter().filter_map(Address::of).collect();
+        let make = |home: &Weak<Inner>| {
+            let acceptor = |socket| {
+                let home_loop = (event_loop.scheduler().clone(), event_loop.driver().clone());
+                Acceptor::new(home, reception.clone(), home_loop, (socket, backlog))
+            };
+            Inner {
+                scheduler: event_loop.scheduler().clone(),
+                acceptors: RefCell::new(Some(sockets.into_iter().map(acceptor).collect())),
+                addresses,
+                serving: Cell::new(false),
+                clients: RefCell::default(),
+                next_client: Cell::new(0),
+                closed: Waiters::default(),
+                forever: RefCell::new(None),
+            }
+        };
+        Ok(Server(Rc::new_cyclic(make)))
+    }
+}

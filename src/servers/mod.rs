@@ -1,0 +1,255 @@
+//! Servers: a protocol for each connection that comes.
+
+mod accepting;
+mod builder;
+
+pub use builder::ServerBuilder;
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::SocketAddr;
+use std::rc::{Rc, Weak};
+use std::time::Duration;
+
+use crate::base_events::EventLoop;
+use crate::coroutines::yield_now;
+use crate::events::Scheduler;
+use crate::exceptions::{Error, ErrorKind, Result};
+use crate::futures::Future;
+use crate::protocols::IntoProtocol;
+use crate::resolver::ToAddrs;
+use crate::timeouts::timeout;
+use crate::transports::extra::Address;
+use crate::transports::interface::Transport;
+use crate::waiters::Waiters;
+
+use self::accepting::Acceptor;
+
+/// What listens, and makes a protocol for each connection (`asyncio.Server`).
+///
+/// A handle; clones are the same server, and it goes on without any.
+pub struct Server(Rc<Inner>);
+
+pub(crate) struct Inner {
+    scheduler: Rc<Scheduler>,
+    /// None once it is closed.
+    acceptors: RefCell<Option<Vec<Rc<Acceptor>>>>,
+    addresses: Vec<Address>,
+    serving: Cell<bool>,
+    clients: RefCell<BTreeMap<u64, Transport>>,
+    next_client: Cell<u64>,
+    /// Who waits until it is closed and the last connection has ended.
+    closed: Waiters,
+    /// What `serve_forever` waits for.
+    forever: RefCell<Option<Future<()>>>,
+}
+
+impl Inner {
+    /// Remembers a connection that is about to be made; its number.
+    fn expect_client(&self) -> u64 {
+        self.next_client.replace(self.next_client.get() + 1)
+    }
+
+    fn attach(&self, number: u64, transport: Transport) {
+        self.clients.borrow_mut().insert(number, transport);
+    }
+
+    fn detach(&self, number: u64) {
+        let client = self.clients.borrow_mut().remove(&number);
+        drop(client);
+        self.wake_if_ended();
+    }
+
+    fn has_ended(&self) -> bool {
+        self.acceptors.borrow().is_none() && self.clients.borrow().is_empty()
+    }
+
+    fn wake_if_ended(&self) {
+        if self.has_ended() {
+            self.closed.wake_all();
+        }
+    }
+
+    fn close(&self) {
+        let acceptors = self.acceptors.take();
+        let Some(acceptors) = acceptors else { return };
+        acceptors.iter().for_each(|acceptor| acceptor.close());
+        self.serving.set(false);
+        let forever = self.forever.take();
+        if let Some(forever) = forever {
+            forever.cancel();
+        }
+        self.wake_if_ended();
+    }
+
+    fn clients(&self) -> Vec<Transport> {
+        self.clients.borrow().values().cloned().collect()
+    }
+}
+
+impl Server {
+    /// Starts to accept connections, if that has not begun (`server.start_serving`).
+    ///
+    /// # Errors
+    ///
+    /// Those of the system; kind `Runtime` if the server is closed.
+    pub fn start_serving(&self) -> Result {
+        let Some(acceptors) = self.0.acceptors.borrow().clone() else {
+            return Err(Error::text(ErrorKind::Runtime, "start_serving: the server is closed"));
+        };
+        if !self.0.serving.replace(true) {
+            for acceptor in acceptors {
+                acceptor.start()?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether it accepts connections (`server.is_serving`).
+    pub fn is_serving(&self) -> bool {
+        self.0.serving.get()
+    }
+
+    /// The addresses it listens on; none once it is closed (`server.sockets`).
+    #[doc(alias = "sockets")]
+    pub fn addresses(&self) -> Vec<Address> {
+        match &*self.0.acceptors.borrow() {
+            Some(_) => self.0.addresses.clone(),
+            None => Vec::new(),
+        }
+    }
+
+    /// The same, those of TCP.
+    pub fn local_addrs(&self) -> Vec<SocketAddr> {
+        self.addresses().iter().filter_map(Address::inet).collect()
+    }
+
+    /// How many connections there are.
+    pub fn client_count(&self) -> usize {
+        self.0.clients.borrow().len()
+    }
+
+    /// Stops to listen (`server.close`). Connections that there are go on.
+    pub fn close(&self) {
+        self.0.close();
+    }
+
+    /// Closes all connections: what is buffered is sent (`server.close_clients`).
+    pub fn close_clients(&self) {
+        self.0.clients().iter().for_each(Transport::close);
+    }
+
+    /// Ends all connections at once (`server.abort_clients`).
+    pub fn abort_clients(&self) {
+        self.0.clients().iter().for_each(Transport::abort);
+    }
+
+    /// Waits until the server is closed and its last connection has ended
+    /// (`server.wait_closed`).
+    ///
+    /// # Errors
+    ///
+    /// Kind `Cancelled`; kind `Runtime` outside of a task.
+    #[track_caller]
+    pub fn wait_closed(&self) -> Result {
+        if self.0.has_ended() {
+            return Ok(());
+        }
+        let scheduler = self.0.scheduler.clone();
+        self.0.closed.wait(scheduler, "a server to be closed", |woken| {
+            if woken {
+                self.0.wake_if_ended();
+            }
+        })
+    }
+
+    /// Ends in order: stops to listen, gives the connections so long to end by
+    /// themselves, and aborts those that have not. How many that were.
+    ///
+    /// # Errors
+    ///
+    /// Kind `Cancelled`, which leaves the connections that there are; kind `Runtime`
+    /// outside of a task.
+    #[track_caller]
+    pub fn drain(&self, grace: Duration) -> Result<usize> {
+        self.close();
+        match timeout(grace, |_| self.wait_closed()) {
+            Err(error) if error.kind() == ErrorKind::Timeout => {}
+            ended => return ended.map(|()| 0),
+        }
+        let left = self.client_count();
+        self.abort_clients();
+        self.wait_closed()?;
+        Ok(left)
+    }
+
+    /// Serves until the task is cancelled or the server closed
+    /// (`server.serve_forever`), then closes it and waits until the last connection has
+    /// ended.
+    ///
+    /// # Errors
+    ///
+    /// Kind `Cancelled`, which is how it ends; kind `Runtime` if the server is closed, or
+    /// another task is in here.
+    #[track_caller]
+    pub fn serve_forever(&self) -> Result {
+        if self.0.forever.borrow().is_some() {
+            let text = "serve_forever: another task is serving already";
+            return Err(Error::text(ErrorKind::Runtime, text));
+        }
+        self.start_serving()?;
+        let forever = Future::about("a server, for ever", self.0.scheduler.clone());
+        *self.0.forever.borrow_mut() = Some(forever.clone());
+        let ended = forever.join();
+        let former = self.0.forever.take();
+        drop(former);
+        self.close();
+        self.wait_closed()?;
+        ended
+    }
+}
+
+impl Clone for Server {
+    fn clone(&self) -> Server {
+        Server(self.0.clone())
+    }
+}
+
+impl fmt::Debug for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (addresses, clients) = (self.addresses(), self.client_count());
+        f.debug_struct("Server").field("addresses", &addresses).field("clients", &clients).finish()
+    }
+}
+
+impl EventLoop {
+    /// Listens at the address, all of them if it has several, and gives each connection
+    /// to a protocol that `factory` makes (`loop.create_server`). With options:
+    /// [`ServerBuilder`].
+    ///
+    /// A factory that panics loses its connection, and the exception handler is told.
+    ///
+    /// # Errors
+    ///
+    /// Those of the resolver and of the system, with the address; kind `Cancelled`; kind
+    /// `Runtime` if another loop is running.
+    #[track_caller]
+    pub fn create_server<P: IntoProtocol<K>, K>(
+        &self,
+        factory: impl FnMut() -> P + 'static,
+        address: impl ToAddrs,
+    ) -> Result<Server> {
+        self.check_current("create_server")?;
+        ServerBuilder::new().create_server(factory, address)
+    }
+}
+
+/// Lets others take their turn once, as asyncio does after it has begun to listen.
+#[track_caller]
+fn give_way() -> Result {
+    yield_now()
+}
+
+/// How a client finds the server it belongs to.
+type Home = Weak<Inner>;

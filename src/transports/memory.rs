@@ -1,0 +1,279 @@
+//! Two ends in one process, joined by memory.
+//!
+//! ```text
+//!   protocol A  --write-->  [ waiting ]  --data_received-->  protocol B
+//!               <--data_received--  [ waiting ]  <--write--
+//! ```
+//!
+//! What one end writes is given to the other's protocol in the next iteration. Nothing
+//! of it is real: under a virtual clock it takes no time, and its order is the same in
+//! each run. What waits is counted for the end that wrote it, so a reader that pauses
+//! holds the writer back.
+
+use std::cell::{Cell, OnceCell, RefCell};
+use std::io;
+use std::rc::{Rc, Weak};
+
+use bytes::Bytes;
+
+use crate::base_events::EventLoop;
+use crate::context::Variables;
+use crate::events::Runnable;
+use crate::exceptions::{Error, Result};
+use crate::flow_control::FlowControl;
+use crate::futures::Future;
+use crate::transports::extra::ExtraInfo;
+use crate::transports::interface::{
+    BaseTransport, ProtocolRef, ReadTransport, Transport, WriteTransport,
+};
+use crate::transports::link::{
+    Link, Linked, begin, check_flow, deliver, fatal, finish, force_close, schedule_lost,
+};
+use crate::transports::outgoing::Outgoing;
+
+/// The ends that are open. A connection lives on its own, as one of the system does.
+#[derive(Default)]
+struct Ends(RefCell<Vec<Rc<End>>>);
+
+/// See the module.
+pub(crate) struct End {
+    me: Weak<End>,
+    link: Link,
+    other: OnceCell<Weak<End>>,
+    outgoing: RefCell<Outgoing>,
+    /// Bytes that are given to the protocol at a time.
+    chunk: usize,
+    queued: Cell<bool>,
+    context: Cell<Variables>,
+    ends: Weak<Ends>,
+}
+
+/// Makes both ends. `waiter` is woken when both protocols know of it.
+pub(crate) fn pair(
+    event_loop: &EventLoop,
+    first: ProtocolRef,
+    second: ProtocolRef,
+    chunk: usize,
+    waiter: Option<Future<()>>,
+) -> (Transport, Transport) {
+    let ends = event_loop.service(Ends::default);
+    let make = |protocol| {
+        Rc::new_cyclic(|me: &Weak<End>| End {
+            me: me.clone(),
+            link: Link::new(event_loop.scheduler().clone(), protocol),
+            other: OnceCell::new(),
+            outgoing: RefCell::default(),
+            chunk: chunk.max(1),
+            queued: Cell::new(false),
+            context: Cell::new(Variables::copy()),
+            ends: Rc::downgrade(&ends),
+        })
+    };
+    let (first, second) = (make(first), make(second));
+    for (end, other, waiter) in [(&first, &second, None), (&second, &first, waiter)] {
+        let _set_once = end.other.set(Rc::downgrade(other));
+        ends.0.borrow_mut().push(end.clone());
+        begin(end, waiter, |end| end.want());
+    }
+    (first.transport(), second.transport())
+}
+
+impl End {
+    fn other(&self) -> Option<Rc<End>> {
+        self.other.get()?.upgrade()
+    }
+
+    /// Has itself look at what the other end wrote.
+    fn want(self: &Rc<Self>) {
+        if !self.queued.replace(true) {
+            self.link.scheduler.push(self.clone());
+        }
+    }
+
+    fn receive(self: &Rc<Self>) {
+        if !self.link.is_reading() || self.link.eof_received.get() {
+            return;
+        }
+        let Some(other) = self.other() else { return self.at_eof() };
+        let data = other.outgoing.borrow_mut().take(self.chunk);
+        if !data.is_empty() {
+            deliver(self, "data_received", |protocol| protocol.data_received(&data));
+            other.was_read();
+            self.want();
+        } else if other.link.lost.get() || other.link.eof_written.get() {
+            self.at_eof();
+        }
+    }
+
+    /// The other end took something of what waits here.
+    fn was_read(self: &Rc<Self>) {
+        check_flow(self);
+        let all = self.outgoing.borrow().is_empty();
+        if all && self.link.closing.get() && !self.link.lost.get() {
+            finish(self, None);
+        }
+    }
+
+    fn at_eof(self: &Rc<Self>) {
+        self.link.eof_received.set(true);
+        if deliver(self, "eof_received", ProtocolRef::eof_received) == Some(false) {
+            self.close();
+        }
+    }
+
+    fn tell_other(&self) {
+        if let Some(other) = self.other() {
+            other.want();
+        }
+    }
+
+    /// What is written to nobody is an error, as for a socket.
+    fn check_peer(&self) -> Result {
+        let reads = self.other().is_some_and(|other| !other.link.lost.get());
+        if reads {
+            return Ok(());
+        }
+        let error = Error::from(io::Error::from(io::ErrorKind::BrokenPipe));
+        if let Some(me) = self.me.upgrade() {
+            fatal(&me, "write error on a transport", error.clone());
+        }
+        Err(error)
+    }
+
+    fn keep(&self, keep: impl FnOnce(&mut Outgoing)) -> Result {
+        self.link.check_writable()?;
+        self.check_peer()?;
+        keep(&mut self.outgoing.borrow_mut());
+        self.tell_other();
+        if let Some(me) = self.me.upgrade() {
+            check_flow(&me);
+        }
+        Ok(())
+    }
+}
+
+impl Runnable for End {
+    fn run(self: Rc<Self>) {
+        self.queued.set(false);
+        Variables::swap(&self.context);
+        self.receive();
+        Variables::swap(&self.context);
+    }
+}
+
+impl Linked for End {
+    fn link(&self) -> &Link {
+        &self.link
+    }
+
+    fn transport(self: &Rc<Self>) -> Transport {
+        Transport::new(self.clone())
+    }
+
+    fn buffered(&self) -> usize {
+        self.outgoing.borrow().len()
+    }
+
+    fn give_up(&self) {
+        self.outgoing.borrow_mut().clear();
+    }
+
+    fn release(&self) {
+        self.tell_other();
+        if let (Some(ends), Some(me)) = (self.ends.upgrade(), self.me.upgrade()) {
+            ends.0.borrow_mut().retain(|end| !Rc::ptr_eq(end, &me));
+        }
+    }
+}
+
+impl BaseTransport for End {
+    fn close(&self) {
+        if self.link.closing.replace(true) {
+            return;
+        }
+        if self.outgoing.borrow().is_empty()
+            && let Some(me) = self.me.upgrade()
+        {
+            schedule_lost(&me, None);
+        }
+    }
+
+    fn is_closing(&self) -> bool {
+        self.link.closing.get()
+    }
+
+    fn get_extra_info(&self) -> ExtraInfo {
+        ExtraInfo::default()
+    }
+
+    fn set_protocol(&self, protocol: ProtocolRef) {
+        self.link.set_protocol(protocol);
+    }
+
+    fn get_protocol(&self) -> Option<ProtocolRef> {
+        self.link.protocol()
+    }
+}
+
+impl ReadTransport for End {
+    fn is_reading(&self) -> bool {
+        self.link.is_reading()
+    }
+
+    fn pause_reading(&self) {
+        self.link.paused.set(true);
+    }
+
+    fn resume_reading(&self) {
+        if self.link.paused.replace(false)
+            && let Some(me) = self.me.upgrade()
+        {
+            me.want();
+        }
+    }
+}
+
+impl WriteTransport for End {
+    fn try_write(&self, data: &[u8]) -> Result {
+        self.keep(|outgoing| outgoing.push_copy(data))
+    }
+
+    fn try_write_bytes(&self, data: Bytes) -> Result {
+        self.keep(|outgoing| outgoing.push(data))
+    }
+
+    fn try_write_eof(&self) -> Result {
+        if !self.link.closing.get() && !self.link.eof_written.replace(true) {
+            self.tell_other();
+        }
+        Ok(())
+    }
+
+    fn can_write_eof(&self) -> bool {
+        true
+    }
+
+    fn get_write_buffer_size(&self) -> usize {
+        self.outgoing.borrow().len()
+    }
+
+    fn flow_control(&self) -> &FlowControl {
+        &self.link.flow
+    }
+
+    fn limits_changed(&self) {
+        if let Some(me) = self.me.upgrade() {
+            check_flow(&me);
+        }
+    }
+
+    fn abort_with(&self, error: Option<Error>) {
+        if let Some(me) = self.me.upgrade() {
+            force_close(&me, error);
+        }
+    }
+
+    fn write_refused(&self, error: Error) {
+        self.link.write_refused(error);
+    }
+}
