@@ -2,6 +2,7 @@
 
 use std::io;
 use std::os::fd::OwnedFd;
+use std::panic::Location;
 use std::path::Path;
 use std::rc::Rc;
 use std::time::Duration;
@@ -20,7 +21,7 @@ use crate::transports::interface::{ProtocolRef, Transport};
 use crate::transports::link::{Linked, OnLost};
 use crate::transports::memory::pair;
 use crate::transports::source::Source;
-use crate::transports::stream::StreamTransport;
+use crate::transports::stream::{Carrier, StreamTransport};
 
 /// A connection: its transport, and its protocol for the owner to look at.
 pub type Connected<P> = (Transport, ProtocolHandle<P>);
@@ -39,11 +40,9 @@ pub(crate) trait Layer {
 }
 
 /// Makes a transport of a descriptor, with a layer in between if there is one.
-#[track_caller]
 pub(crate) fn attach(
     event_loop: &EventLoop,
-    source: Source,
-    peer: Option<Address>,
+    carrier: Carrier,
     protocol: ProtocolRef,
     layer: Option<&dyn Layer>,
     waiter: Option<Future<()>>,
@@ -56,7 +55,7 @@ pub(crate) fn attach(
             (protocol, Some(upper), None)
         }
     };
-    let lower = StreamTransport::start(event_loop, source, peer, protocol, waiter);
+    let lower = StreamTransport::start(event_loop, carrier, protocol, waiter);
     if let Some(on_lost) = on_lost {
         lower.on_lost(on_lost);
     }
@@ -76,7 +75,8 @@ pub(crate) fn establish<P: IntoProtocol<K>, K>(
     let handle = factory().into_handle();
     let made = Future::about("a connection to be made", event_loop.scheduler().clone());
     let waiter = Some(made.clone());
-    let transport = attach(event_loop, source, peer, handle.erased(), layer, waiter, None);
+    let carrier = Carrier { source, peer, made_at: Location::caller() };
+    let transport = attach(event_loop, carrier, handle.erased(), layer, waiter, None);
     match made.join() {
         Ok(()) => Ok((transport, handle)),
         Err(error) => {

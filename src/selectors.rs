@@ -81,9 +81,9 @@ impl Side {
 pub(crate) trait Listener {
     fn ready(self: Rc<Self>, direction: Direction);
 
-    /// What is said of it when the loop is closed before it, in debug mode; nothing
-    /// of what is the loop's own.
-    fn left_open(&self) -> Option<&'static str> {
+    /// What it is and where it was made, for the report of what is still open when the
+    /// loop is closed, in debug mode; nothing of what is the loop's own.
+    fn left_open(&self) -> Option<(&'static str, &'static Location<'static>)> {
         None
     }
 }
@@ -346,13 +346,18 @@ impl Driver {
         let all = self.watched.borrow().all();
         for registration in all {
             let listener = registration.listener.borrow().clone();
-            let what = listener.map_or(Some("a socket"), |listener| listener.left_open());
-            let Some(what) = what else { continue };
-            let (fd, place) = (registration.fd, registration.registered_at);
-            let text = format!(
-                "{what} (descriptor {fd}) was still open when its loop was closed; it was first \
-                 waited for at {place}"
-            );
+            let (fd, first_waited) = (registration.fd, registration.registered_at);
+            let text = match listener.map(|listener| listener.left_open()) {
+                None => format!(
+                    "a socket (descriptor {fd}) was still open when its loop was closed; it was \
+                     first waited for at {first_waited}"
+                ),
+                Some(Some((what, place))) => format!(
+                    "{what} (descriptor {fd}) was still open when its loop was closed; it was \
+                     made at {place}"
+                ),
+                Some(None) => continue,
+            };
             let context = ExceptionContext::new(ExceptionSource::Leaked, text);
             self.scheduler.reports().report(&context);
         }

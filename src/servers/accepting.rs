@@ -3,6 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::io;
 use std::os::fd::AsRawFd;
+use std::panic::Location;
 use std::rc::Rc;
 
 use socket2::Socket;
@@ -18,6 +19,7 @@ use crate::selectors::{Direction, Driver, Listener, Registration};
 use crate::transports::extra::Address;
 use crate::transports::interface::ProtocolRef;
 use crate::transports::source::Source;
+use crate::transports::stream::Carrier;
 
 /// How many connections are accepted before others get their turn; asyncio takes as
 /// many as its backlog.
@@ -32,6 +34,7 @@ pub(super) struct Reception {
     pub(super) layer: Option<Rc<dyn Layer>>,
     pub(super) nodelay: bool,
     pub(super) keep_alive: bool,
+    pub(super) made_at: &'static Location<'static>,
 }
 
 /// See the module.
@@ -138,7 +141,8 @@ impl Acceptor {
         };
         let layer = self.reception.layer.as_deref();
         let gone = Some(Box::new(gone) as Box<dyn FnOnce()>);
-        let transport = attach(&event_loop, source, peer, protocol, layer, None, gone);
+        let carrier = Carrier { source, peer, made_at: self.reception.made_at };
+        let transport = attach(&event_loop, carrier, protocol, layer, None, gone);
         server.attach(number, transport);
         Ok(())
     }
@@ -185,7 +189,7 @@ impl Listener for Serving {
         }
     }
 
-    fn left_open(&self) -> Option<&'static str> {
-        Some("a server")
+    fn left_open(&self) -> Option<(&'static str, &'static Location<'static>)> {
+        Some(("a server", self.acceptor.reception.made_at))
     }
 }

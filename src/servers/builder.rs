@@ -3,6 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::io;
 use std::os::fd::OwnedFd;
+use std::panic::Location;
 use std::rc::{Rc, Weak};
 
 use socket2::{SockAddr, Socket, Type};
@@ -171,6 +172,7 @@ impl ServerBuilder {
             layer: self.layer.clone(),
             nodelay: !self.nagle,
             keep_alive: self.keep_alive,
+            made_at: Location::caller(),
         });
         for socket in &sockets {
             socket.set_nonblocking(true)?;

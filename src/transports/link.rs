@@ -12,10 +12,11 @@ use std::cell::{Cell, RefCell};
 use std::io;
 use std::rc::Rc;
 
-use crate::events::Scheduler;
+use crate::events::{Runnable, Scheduler};
 use crate::exceptions::{Error, ErrorKind, Result};
 use crate::flow_control::FlowControl;
 use crate::futures::Future;
+use crate::instruments::FlowEvent;
 use crate::reports::{ExceptionContext, ExceptionSource, drop_value};
 use crate::transports::interface::{ProtocolRef, Transport};
 
@@ -117,6 +118,14 @@ impl Link {
         if !self.refused.replace(true) {
             self.report("a write to a transport was refused", error);
         }
+    }
+
+    /// Puts a transport into the loop's queue.
+    pub(crate) fn enqueue(&self, transport: Rc<dyn Runnable>) {
+        if self.scheduler.is_watched() {
+            self.scheduler.emit(&FlowEvent::CallSoon { task: None });
+        }
+        self.scheduler.push(transport);
     }
 
     pub(crate) fn report(&self, message: &str, error: Error) {

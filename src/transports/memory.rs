@@ -86,7 +86,7 @@ impl End {
     /// Has itself look at what the other end wrote.
     fn want(self: &Rc<Self>) {
         if !self.queued.replace(true) {
-            self.link.scheduler.push(self.clone());
+            self.link.enqueue(self.clone());
         }
     }
 

@@ -6,8 +6,8 @@ use std::rc::Rc;
 
 use stackio::net::{TcpListener, TcpStream};
 use stackio::{
-    Error, Queue, Result, Runner, VirtualClock, millis, run, secs, sleep, spawn, task_group,
-    timeout,
+    Error, Future, Protocol, Queue, Result, Runner, Transport, VirtualClock, get_running_loop,
+    millis, run, secs, sleep, spawn, task_group, timeout,
 };
 
 fn count(n: u32) -> Result<u32> {
@@ -139,4 +139,49 @@ fn children_of_a_task_group_borrow_what_is_around_it() {
         Ok(pages.into_inner())
     });
     assert_eq!(pages.unwrap(), [vec![1, 2, 3], vec![4], vec![]]);
+}
+
+#[derive(Default)]
+struct Echo {
+    transport: Option<Transport>,
+}
+
+impl Echo {
+    fn transport(&self) -> &Transport {
+        self.transport.as_ref().expect("the connection is made")
+    }
+}
+
+#[rustfmt::skip]
+impl Protocol for Echo {
+    fn connection_made(&mut self, t: &Transport) { self.transport = Some(t.clone()) }
+    fn data_received(&mut self, data: &[u8]) { self.transport().write(data) }
+}
+
+struct Hears(Vec<u8>, Future<Vec<u8>>);
+
+impl Protocol for Hears {
+    fn data_received(&mut self, data: &[u8]) {
+        self.0.extend_from_slice(data);
+    }
+
+    fn connection_lost(&mut self, _: Option<Error>) {
+        let _ = self.1.set_result(std::mem::take(&mut self.0));
+    }
+}
+
+#[test]
+fn an_echo_protocol_is_two_lines() {
+    run(|| {
+        let event_loop = get_running_loop()?;
+        let server = event_loop.create_server(Echo::default, "127.0.0.1:0")?;
+        let heard = Future::new();
+        let hears = Hears(Vec::new(), heard.clone());
+        let (transport, _) = event_loop.create_connection(|| hears, server.local_addrs()[0])?;
+        transport.write(b"hello");
+        transport.write_eof();
+        assert_eq!(heard.wait()?, b"hello");
+        Ok(())
+    })
+    .unwrap();
 }

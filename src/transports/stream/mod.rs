@@ -58,7 +58,16 @@ pub(crate) struct StreamTransport {
     flushed: RefCell<Option<Future<()>>>,
     peer: Option<Address>,
     context: Cell<Variables>,
-    created_at: &'static Location<'static>,
+    made_at: &'static Location<'static>,
+}
+
+/// A descriptor on its way to become a transport.
+pub(crate) struct Carrier {
+    pub(crate) source: Source,
+    /// The other end, if that is known already.
+    pub(crate) peer: Option<Address>,
+    /// Where its owner made it.
+    pub(crate) made_at: &'static Location<'static>,
 }
 
 /// What was just done with a descriptor.
@@ -74,14 +83,13 @@ enum Did {
 impl StreamTransport {
     /// Makes a connection of a descriptor and a protocol. `waiter` is woken when the
     /// protocol knows of it.
-    #[track_caller]
     pub(crate) fn start(
         event_loop: &EventLoop,
-        source: Source,
-        peer: Option<Address>,
+        carrier: Carrier,
         protocol: ProtocolRef,
         waiter: Option<Future<()>>,
     ) -> Rc<StreamTransport> {
+        let Carrier { source, peer, made_at } = carrier;
         let transport = Rc::new_cyclic(|me| StreamTransport {
             me: me.clone(),
             link: Link::new(event_loop.scheduler().clone(), protocol),
@@ -97,7 +105,7 @@ impl StreamTransport {
             flushed: RefCell::new(None),
             peer,
             context: Cell::new(Variables::copy()),
-            created_at: Location::caller(),
+            made_at,
         });
         begin(&transport, waiter, |transport| {
             transport.expect();
@@ -137,7 +145,7 @@ impl StreamTransport {
             Direction::Write => self.to_write.set(true),
         }
         if !self.queued.replace(true) {
-            self.link.scheduler.push(self.clone());
+            self.link.enqueue(self.clone());
         }
     }
 
@@ -217,7 +225,7 @@ impl Runnable for StreamTransport {
     }
 
     fn describe(&self) -> Standing {
-        Standing { place: Some(self.created_at), ..Standing::default() }
+        Standing { place: Some(self.made_at), ..Standing::default() }
     }
 }
 
@@ -230,8 +238,8 @@ impl Listener for StreamTransport {
         }
     }
 
-    fn left_open(&self) -> Option<&'static str> {
-        Some("a transport")
+    fn left_open(&self) -> Option<(&'static str, &'static Location<'static>)> {
+        Some(("a transport", self.made_at))
     }
 }
 
