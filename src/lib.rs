@@ -31,6 +31,7 @@
 //!   [`Lock`] and its kin keep them apart.
 //! - [`to_thread`] takes what blocks elsewhere; [`run_coroutine_threadsafe`] is the
 //!   way back in; [`signals`] come as calls or can be waited for.
+//! - [`framing`] finds the messages in a stream of bytes, with or without a loop.
 //! - [`Generator`] is Python's generator, of use by itself.
 //! - [`Runner`] with a [`VirtualClock`] runs a program in no time, in the same
 //!   order each time; an [`Instrument`] sees every step.
@@ -112,6 +113,7 @@ mod builders;
 mod runners;
 // -- floor 5: transports
 mod flow_control;
+pub mod framing;
 pub mod transports;
 mod protocols;
 mod connections;

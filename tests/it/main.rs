@@ -11,6 +11,7 @@ mod crawler;
 mod debug;
 mod examples;
 mod faults;
+mod framing;
 mod from_asyncio;
 mod futures;
 mod generator;
