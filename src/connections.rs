@@ -7,10 +7,10 @@ use std::path::Path;
 use std::rc::Rc;
 use std::time::Duration;
 
-use socket2::{Domain, SockAddr, Type};
+use socket2::Domain;
 
 use crate::base_events::{EventLoop, get_running_loop};
-use crate::connecting::{ConnectOptions, connect, connect_socket, open};
+use crate::connecting::{ConnectOptions, connect, connect_unix, unix_name};
 use crate::coroutines::check_suspendable;
 use crate::exceptions::{Error, Result};
 use crate::futures::Future;
@@ -195,7 +195,8 @@ impl Connector {
     }
 
     /// Connects to a Unix socket (`loop.create_unix_connection`). With TLS, the name to
-    /// expect has to be set.
+    /// expect has to be set. A path that begins with a zero byte is a name in Linux's
+    /// abstract namespace.
     ///
     /// # Errors
     ///
@@ -209,12 +210,10 @@ impl Connector {
         let event_loop = get_running_loop()?;
         check_suspendable()?;
         let layer = self.layer(None)?;
-        let address = SockAddr::unix(path)?;
-        let socket = open(Domain::UNIX, Type::STREAM, None)?;
-        let socket = connect_socket(socket, &address)?.into_source();
+        let address = unix_name(path.as_ref())?;
+        let socket = connect_unix(&address)?.into_source();
         let source = Source::socket(socket.into())?;
-        let peer = Address::of(&address);
-        establish(&event_loop, source, peer, factory, layer.as_deref())
+        establish(&event_loop, source, Some(address.into()), factory, layer.as_deref())
     }
 
     /// Takes over a stream socket that is connected already (`create_connection` with

@@ -4,6 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::io;
 use std::os::fd::OwnedFd;
 use std::panic::Location;
+use std::path::Path;
 use std::rc::{Rc, Weak};
 
 use socket2::{SockAddr, Socket, Type};
@@ -11,7 +12,7 @@ use socket2::{SockAddr, Socket, Type};
 use super::accepting::{Acceptor, Reception};
 use super::{Inner, Server, give_way};
 use crate::base_events::{EventLoop, get_running_loop};
-use crate::connecting::{BindOptions, open_bound};
+use crate::connecting::{BindOptions, SocketFile, open_bound, open_unix_bound, unix_name};
 use crate::connections::Layer;
 use crate::constants::BACKLOG;
 use crate::exceptions::Result;
@@ -45,6 +46,7 @@ pub struct ServerBuilder {
     keep_alive: bool,
     nagle: bool,
     start_serving: bool,
+    cleanup_socket: bool,
     layer: Option<Rc<dyn Layer>>,
 }
 
@@ -59,7 +61,14 @@ impl ServerBuilder {
     /// after a server has ended, and IPv6 addresses are for IPv6 only.
     pub fn new() -> ServerBuilder {
         let bind = BindOptions { v6only: Some(true), ..BindOptions::default() };
-        ServerBuilder { bind, keep_alive: false, nagle: false, start_serving: true, layer: None }
+        ServerBuilder {
+            bind,
+            keep_alive: false,
+            nagle: false,
+            start_serving: true,
+            cleanup_socket: true,
+            layer: None,
+        }
     }
 
     /// Whether the address may still be that of connections that have ended
@@ -109,6 +118,14 @@ impl ServerBuilder {
         self
     }
 
+    /// Whether the file of a Unix socket is removed when the server is closed; it is if
+    /// this is not set.
+    #[must_use]
+    pub fn cleanup_socket(mut self, cleanup: bool) -> ServerBuilder {
+        self.cleanup_socket = cleanup;
+        self
+    }
+
     #[allow(dead_code, reason = "without TLS there is no layer")]
     pub(crate) fn layer(mut self, layer: Rc<dyn Layer>) -> ServerBuilder {
         self.layer = Some(layer);
@@ -136,7 +153,25 @@ impl ServerBuilder {
             })?;
             sockets.push(socket);
         }
-        self.serve(factory, sockets)
+        self.serve(factory, sockets, None)
+    }
+
+    /// Listens at a Unix socket (`loop.create_unix_server`).
+    ///
+    /// # Errors
+    ///
+    /// As [`EventLoop::create_unix_server`].
+    #[track_caller]
+    pub fn create_unix_server<P: IntoProtocol<K>, K>(
+        &self,
+        factory: impl FnMut() -> P + 'static,
+        path: impl AsRef<Path>,
+    ) -> Result<Server> {
+        let (socket, mut file) = open_unix_bound(&unix_name(path.as_ref())?, &self.bind)?;
+        if !self.cleanup_socket {
+            file.iter_mut().for_each(SocketFile::leave);
+        }
+        self.serve(factory, vec![socket], file)
     }
 
     /// Serves on a socket that there is, bound or listening (`create_server` with
@@ -156,7 +191,7 @@ impl ServerBuilder {
             let text = "a stream socket was expected";
             return Err(io::Error::new(io::ErrorKind::InvalidInput, text).into());
         }
-        self.serve(factory, vec![socket])
+        self.serve(factory, vec![socket], None)
     }
 
     #[track_caller]
@@ -164,6 +199,7 @@ impl ServerBuilder {
         &self,
         mut factory: impl FnMut() -> P + 'static,
         sockets: Vec<Socket>,
+        file: Option<SocketFile>,
     ) -> Result<Server> {
         let event_loop = get_running_loop()?;
         let factory = Rc::new(RefCell::new(move || factory().into_handle().erased()));
@@ -178,6 +214,7 @@ impl ServerBuilder {
             socket.set_nonblocking(true)?;
         }
         let server = self.assemble(&event_loop, &reception, sockets)?;
+        *server.0.file.borrow_mut() = file;
         if self.start_serving {
             server.start_serving()?;
             give_way()?;
@@ -204,6 +241,7 @@ impl ServerBuilder {
                 scheduler: event_loop.scheduler().clone(),
                 acceptors: RefCell::new(Some(sockets.into_iter().map(acceptor).collect())),
                 addresses,
+                file: RefCell::new(None),
                 serving: Cell::new(false),
                 clients: RefCell::default(),
                 next_client: Cell::new(0),

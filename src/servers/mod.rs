@@ -9,10 +9,12 @@ use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::rc::{Rc, Weak};
 use std::time::Duration;
 
 use crate::base_events::EventLoop;
+use crate::connecting::SocketFile;
 use crate::coroutines::yield_now;
 use crate::events::Scheduler;
 use crate::exceptions::{Error, ErrorKind, Result};
@@ -36,6 +38,8 @@ pub(crate) struct Inner {
     /// None once it is closed.
     acceptors: RefCell<Option<Vec<Rc<Acceptor>>>>,
     addresses: Vec<Address>,
+    /// The file of a Unix socket, which goes with it.
+    file: RefCell<Option<SocketFile>>,
     serving: Cell<bool>,
     clients: RefCell<BTreeMap<u64, Transport>>,
     next_client: Cell<u64>,
@@ -76,6 +80,8 @@ impl Inner {
         let Some(acceptors) = acceptors else { return };
         acceptors.iter().for_each(|acceptor| acceptor.close());
         self.serving.set(false);
+        let file = self.file.take();
+        drop(file);
         let forever = self.forever.take();
         if let Some(forever) = forever {
             forever.cancel();
@@ -242,6 +248,25 @@ impl EventLoop {
     ) -> Result<Server> {
         self.check_current("create_server")?;
         ServerBuilder::new().create_server(factory, address)
+    }
+
+    /// The same at a Unix socket (`loop.create_unix_server`). A socket that somebody left
+    /// there is replaced; the file is removed when the server is closed, if it is still
+    /// the same. A path that begins with a zero byte is a name in Linux's abstract
+    /// namespace.
+    ///
+    /// # Errors
+    ///
+    /// `AddrInUse` if something else is there. As
+    /// [`create_server`](EventLoop::create_server).
+    #[track_caller]
+    pub fn create_unix_server<P: IntoProtocol<K>, K>(
+        &self,
+        factory: impl FnMut() -> P + 'static,
+        path: impl AsRef<Path>,
+    ) -> Result<Server> {
+        self.check_current("create_unix_server")?;
+        ServerBuilder::new().create_unix_server(factory, path)
     }
 }
 

@@ -21,6 +21,7 @@ mod locks;
 mod loops;
 mod net;
 mod queues;
+mod servers;
 mod signals;
 mod stacks;
 mod streams;
