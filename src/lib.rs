@@ -117,7 +117,6 @@ pub mod framing;
 pub mod transports;
 mod protocols;
 mod connections;
-mod pipes;
 mod servers;
 // -- floor 6: friendly face
 pub mod net;

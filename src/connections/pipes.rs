@@ -2,8 +2,8 @@
 
 use std::os::fd::OwnedFd;
 
+use super::{Connected, establish};
 use crate::base_events::EventLoop;
-use crate::connections::{Connected, establish};
 use crate::exceptions::Result;
 use crate::protocols::IntoProtocol;
 use crate::transports::source::Source;

@@ -1,5 +1,8 @@
 //! Connections for protocols: made by the loop, or of a socket that there is.
 
+mod pair;
+mod pipes;
+
 use std::io;
 use std::os::fd::OwnedFd;
 use std::panic::Location;
@@ -19,7 +22,6 @@ use crate::resolver::ToAddrs;
 use crate::transports::extra::Address;
 use crate::transports::interface::{ProtocolRef, Transport};
 use crate::transports::link::{Linked, OnLost};
-use crate::transports::memory::pair;
 use crate::transports::source::Source;
 use crate::transports::stream::{Carrier, StreamTransport};
 
@@ -333,58 +335,6 @@ impl EventLoop {
     ) -> Result<Connected<P>> {
         self.check_current("connect_accepted_socket")?;
         Connector::new().adopt(factory, socket)
-    }
-
-    /// Joins two protocols by memory: what the one writes the other receives. For tests
-    /// and simulations, since nothing of it takes time.
-    ///
-    /// `chunk` is how many bytes a protocol is given at a time at most: with 1 it gets
-    /// them one by one, which a protocol must be able to live with; `None` gives them as
-    /// they were written.
-    ///
-    /// ```
-    /// use stackio::{Protocol, get_running_loop, yield_now};
-    ///
-    /// #[derive(Default)]
-    /// struct Note(Vec<Vec<u8>>);
-    /// impl Protocol for Note {
-    ///     fn data_received(&mut self, data: &[u8]) {
-    ///         self.0.push(data.to_vec());
-    ///     }
-    /// }
-    ///
-    /// stackio::run(|| {
-    ///     let event_loop = get_running_loop()?;
-    ///     let ((near, _), (_, far)) = event_loop.create_pair(Note::default, Note::default, 2)?;
-    ///     near.write(b"abc");
-    ///     near.close();
-    ///     while far.with(|note| note.0.len())? < 2 {
-    ///         yield_now()?;
-    ///     }
-    ///     assert_eq!(far.with(|note| note.0.concat())?, b"abc");
-    ///     Ok(())
-    /// })?;
-    /// # Ok::<(), stackio::Error>(())
-    /// ```
-    ///
-    /// # Errors
-    ///
-    /// Kind `Cancelled`; kind `Runtime` outside of a task.
-    #[track_caller]
-    pub fn create_pair<A: IntoProtocol<K>, B: IntoProtocol<L>, K, L>(
-        &self,
-        first: impl FnOnce() -> A,
-        second: impl FnOnce() -> B,
-        chunk: impl Into<Option<usize>>,
-    ) -> Result<(Connected<A>, Connected<B>)> {
-        self.check_current("create_pair")?;
-        check_suspendable()?;
-        let (first, second) = (first().into_handle(), second().into_handle());
-        let made = Future::about("a connection to be made", self.scheduler().clone());
-        let (waiter, chunk) = (Some(made.clone()), chunk.into().unwrap_or(usize::MAX));
-        let (near, far) = pair(self, first.erased(), second.erased(), chunk, waiter);
-        made.join()?;
-        Ok(((near, first), (far, second)))
     }
 
     /// That this is the loop that runs: what waits can only wait in its own.
