@@ -13,49 +13,18 @@
 //! A cancellation is delivered once. A library that goes on to read after an error
 //! (`serde_json` does, inside a list) waits again, until the next one.
 
+mod limited;
+mod listening;
 mod tcp;
 mod listener;
 mod udp;
 mod builder;
 
 pub use builder::SocketBuilder;
-pub use listener::{Incoming, TcpListener};
+pub use listener::TcpListener;
+pub use listening::Incoming;
 pub use tcp::TcpStream;
 pub use udp::UdpSocket;
 
 pub use crate::resolver::ToAddrs;
 pub use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, SocketAddrV4, SocketAddrV6};
-
-use std::cell::Cell;
-use std::io;
-use std::time::Duration;
-
-/// How long the reads and writes of a socket may wait.
-#[derive(Default)]
-struct Limits {
-    read: Cell<Option<Duration>>,
-    write: Cell<Option<Duration>>,
-}
-
-impl Limits {
-    fn set_read(&self, limit: Option<Duration>) -> io::Result<()> {
-        check_timeout(limit)?;
-        self.read.set(limit);
-        Ok(())
-    }
-
-    fn set_write(&self, limit: Option<Duration>) -> io::Result<()> {
-        check_timeout(limit)?;
-        self.write.set(limit);
-        Ok(())
-    }
-}
-
-/// A timeout of zero would be none at all; std refuses it as well.
-fn check_timeout(limit: Option<Duration>) -> io::Result<()> {
-    if limit.is_some_and(|limit| limit.is_zero()) {
-        let text = "a timeout of zero is not allowed";
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
-    }
-    Ok(())
-}

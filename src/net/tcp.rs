@@ -1,22 +1,17 @@
 //! TCP connections.
 
-use std::fmt;
-use std::io::{self, IoSlice, IoSliceMut, Read, Write};
+use std::io;
 use std::net::{Shutdown, SocketAddr};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::rc::Rc;
 use std::time::Duration;
 
-use super::{Limits, check_timeout};
+use super::limited::{
+    Limited, check_timeout, is_a_descriptor, methods_of_all_sockets, reads_and_writes,
+};
 use crate::connecting::{ConnectOptions, connect};
 use crate::resolver::ToAddrs;
 use crate::selector_events::Watched;
-use crate::selectors::Direction;
 use crate::timeouts::timeout;
-
-/// How many buffers of a vectored operation are looked at: `IOV_MAX`, on every
-/// system, to which std keeps as well.
-const MAX_BUFFERS: usize = 1024;
 
 /// A TCP connection (`std::net::TcpStream`).
 ///
@@ -40,12 +35,7 @@ const MAX_BUFFERS: usize = 1024;
 /// })?;
 /// # Ok::<(), stackio::Error>(())
 /// ```
-pub struct TcpStream(Rc<Connection>);
-
-struct Connection {
-    io: Watched<std::net::TcpStream>,
-    limits: Limits,
-}
+pub struct TcpStream(Rc<Limited<std::net::TcpStream>>);
 
 impl TcpStream {
     /// Connects, trying the addresses of a name in turn.
@@ -99,28 +89,18 @@ impl TcpStream {
     ///
     /// If there are other handles and there is no descriptor left for a copy.
     pub fn into_std(self) -> io::Result<std::net::TcpStream> {
-        match Rc::try_unwrap(self.0) {
-            Ok(connection) => Ok(connection.io.into_source()),
-            Err(shared) => shared.io.source().try_clone(),
-        }
+        self.0.into_socket(std::net::TcpStream::try_clone)
     }
 
     fn wrap(io: Watched<std::net::TcpStream>) -> TcpStream {
-        TcpStream(Rc::new(Connection { io, limits: Limits::default() }))
+        TcpStream(Limited::new(io))
     }
 
     fn socket(&self) -> &std::net::TcpStream {
-        self.0.io.source()
+        self.0.socket()
     }
 
-    /// Another handle to the same connection, for a second task.
-    ///
-    /// # Errors
-    ///
-    /// None; the signature is std's.
-    pub fn try_clone(&self) -> io::Result<TcpStream> {
-        Ok(TcpStream(self.0.clone()))
-    }
+    methods_of_all_sockets!();
 
     /// The address of the other end.
     ///
@@ -168,44 +148,6 @@ impl TcpStream {
         self.socket().nodelay()
     }
 
-    /// The error that the system keeps for the socket, which is cleared.
-    ///
-    /// # Errors
-    ///
-    /// Those of the system.
-    pub fn take_error(&self) -> io::Result<Option<io::Error>> {
-        self.socket().take_error()
-    }
-
-    /// How long a read may wait before it fails with `TimedOut`; `None` is for
-    /// ever.
-    ///
-    /// # Errors
-    ///
-    /// `InvalidInput` if the time is zero.
-    pub fn set_read_timeout(&self, limit: Option<Duration>) -> io::Result<()> {
-        self.0.limits.set_read(limit)
-    }
-
-    /// How long a write may wait before it fails with `TimedOut`.
-    ///
-    /// # Errors
-    ///
-    /// `InvalidInput` if the time is zero.
-    pub fn set_write_timeout(&self, limit: Option<Duration>) -> io::Result<()> {
-        self.0.limits.set_write(limit)
-    }
-
-    /// The time set for reads.
-    pub fn read_timeout(&self) -> Option<Duration> {
-        self.0.limits.read.get()
-    }
-
-    /// The time set for writes.
-    pub fn write_timeout(&self) -> Option<Duration> {
-        self.0.limits.write.get()
-    }
-
     /// Reads without taking what is read out of the stream.
     ///
     /// # Errors
@@ -213,108 +155,9 @@ impl TcpStream {
     /// As `read`.
     #[track_caller]
     pub fn peek(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.0.io.attempt(Direction::Read, self.read_timeout(), |socket| socket.peek(buffer))
-    }
-
-    #[track_caller]
-    fn read_with(
-        &self,
-        wanted: usize,
-        operation: impl FnMut(&std::net::TcpStream) -> io::Result<usize>,
-    ) -> io::Result<usize> {
-        let count = self.0.io.attempt(Direction::Read, self.read_timeout(), operation)?;
-        if count < wanted {
-            self.0.io.drained(Direction::Read);
-        }
-        Ok(count)
-    }
-
-    #[track_caller]
-    fn write_with(
-        &self,
-        wanted: usize,
-        operation: impl FnMut(&std::net::TcpStream) -> io::Result<usize>,
-    ) -> io::Result<usize> {
-        let count = self.0.io.attempt(Direction::Write, self.write_timeout(), operation)?;
-        if count < wanted {
-            self.0.io.drained(Direction::Write);
-        }
-        Ok(count)
+        self.0.reading(|socket| socket.peek(buffer))
     }
 }
 
-impl Read for &TcpStream {
-    #[track_caller]
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.read_with(buffer.len(), |mut socket| socket.read(buffer))
-    }
-
-    #[track_caller]
-    fn read_vectored(&mut self, buffers: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
-        let wanted = buffers.iter().take(MAX_BUFFERS).map(|buffer| buffer.len()).sum();
-        self.read_with(wanted, |mut socket| socket.read_vectored(buffers))
-    }
-}
-
-impl Read for TcpStream {
-    #[track_caller]
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        (&*self).read(buffer)
-    }
-
-    #[track_caller]
-    fn read_vectored(&mut self, buffers: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
-        (&*self).read_vectored(buffers)
-    }
-}
-
-impl Write for &TcpStream {
-    #[track_caller]
-    fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
-        self.write_with(buffer.len(), |mut socket| socket.write(buffer))
-    }
-
-    #[track_caller]
-    fn write_vectored(&mut self, buffers: &[IoSlice<'_>]) -> io::Result<usize> {
-        let wanted = buffers.iter().take(MAX_BUFFERS).map(|buffer| buffer.len()).sum();
-        self.write_with(wanted, |mut socket| socket.write_vectored(buffers))
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl Write for TcpStream {
-    #[track_caller]
-    fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
-        (&*self).write(buffer)
-    }
-
-    #[track_caller]
-    fn write_vectored(&mut self, buffers: &[IoSlice<'_>]) -> io::Result<usize> {
-        (&*self).write_vectored(buffers)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl AsFd for TcpStream {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.0.io.as_fd()
-    }
-}
-
-impl AsRawFd for TcpStream {
-    fn as_raw_fd(&self) -> RawFd {
-        self.as_fd().as_raw_fd()
-    }
-}
-
-impl fmt::Debug for TcpStream {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Debug::fmt(self.socket(), f)
-    }
-}
+is_a_descriptor!(TcpStream);
+reads_and_writes!(TcpStream, &TcpStream);

@@ -1,17 +1,14 @@
 //! UDP.
 
-use std::fmt;
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::rc::Rc;
 use std::time::Duration;
 
-use super::Limits;
+use super::limited::{Limited, is_a_descriptor, methods_of_all_sockets};
 use crate::connecting::{BindOptions, first_of, open_datagram};
 use crate::resolver::ToAddrs;
 use crate::selector_events::Watched;
-use crate::selectors::Direction;
 
 /// A UDP socket (`std::net::UdpSocket`).
 ///
@@ -38,12 +35,7 @@ use crate::selectors::Direction;
 /// })?;
 /// # Ok::<(), stackio::Error>(())
 /// ```
-pub struct UdpSocket(Rc<Datagrams>);
-
-struct Datagrams {
-    io: Watched<std::net::UdpSocket>,
-    limits: Limits,
-}
+pub struct UdpSocket(Rc<Limited<std::net::UdpSocket>>);
 
 impl UdpSocket {
     /// A socket bound to an address; port 0 is any free one.
@@ -70,8 +62,10 @@ impl UdpSocket {
     }
 
     pub(super) fn wrap(io: Watched<std::net::UdpSocket>) -> UdpSocket {
-        UdpSocket(Rc::new(Datagrams { io, limits: Limits::default() }))
+        UdpSocket(Limited::new(io))
     }
+
+    methods_of_all_sockets!();
 
     /// Sets the peer: `send` goes to it, `recv` takes only what comes from it.
     ///
@@ -80,23 +74,7 @@ impl UdpSocket {
     /// That of the last address tried; of the resolver; a cancellation.
     #[track_caller]
     pub fn connect(&self, address: impl ToAddrs) -> io::Result<()> {
-        first_of(address, |address| self.0.io.source().connect(address))
-    }
-
-    #[track_caller]
-    fn reading<T>(
-        &self,
-        operation: impl FnMut(&std::net::UdpSocket) -> io::Result<T>,
-    ) -> io::Result<T> {
-        self.0.io.attempt(Direction::Read, self.0.limits.read.get(), operation)
-    }
-
-    #[track_caller]
-    fn writing<T>(
-        &self,
-        operation: impl FnMut(&std::net::UdpSocket) -> io::Result<T>,
-    ) -> io::Result<T> {
-        self.0.io.attempt(Direction::Write, self.0.limits.write.get(), operation)
+        first_of(address, |address| self.0.socket().connect(address))
     }
 
     /// Receives a datagram from the peer; what does not fit into the buffer is
@@ -108,7 +86,7 @@ impl UdpSocket {
     /// `TimedOut`; a cancellation of the task.
     #[track_caller]
     pub fn recv(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.reading(|socket| socket.recv(buffer))
+        self.0.reading(|socket| socket.recv(buffer))
     }
 
     /// Receives a datagram and the address it came from.
@@ -118,7 +96,7 @@ impl UdpSocket {
     /// As [`recv`](UdpSocket::recv).
     #[track_caller]
     pub fn recv_from(&self, buffer: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
-        self.reading(|socket| socket.recv_from(buffer))
+        self.0.reading(|socket| socket.recv_from(buffer))
     }
 
     /// Looks at the next datagram and leaves it there.
@@ -128,7 +106,7 @@ impl UdpSocket {
     /// As [`recv`](UdpSocket::recv).
     #[track_caller]
     pub fn peek_from(&self, buffer: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
-        self.reading(|socket| socket.peek_from(buffer))
+        self.0.reading(|socket| socket.peek_from(buffer))
     }
 
     /// Sends a datagram to the peer.
@@ -138,7 +116,7 @@ impl UdpSocket {
     /// Those of the system; `TimedOut`; a cancellation of the task.
     #[track_caller]
     pub fn send(&self, datagram: &[u8]) -> io::Result<usize> {
-        self.writing(|socket| socket.send(datagram))
+        self.0.writing(|socket| socket.send(datagram))
     }
 
     /// Sends a datagram to an address; of a name, the first.
@@ -152,7 +130,7 @@ impl UdpSocket {
         let Some(address) = addresses.first() else {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "no address was given"));
         };
-        self.writing(|socket| socket.send_to(datagram, address))
+        self.0.writing(|socket| socket.send_to(datagram, address))
     }
 
     /// The address it is bound to.
@@ -161,7 +139,7 @@ impl UdpSocket {
     ///
     /// Those of the system.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.0.io.source().local_addr()
+        self.0.socket().local_addr()
     }
 
     /// The peer it is connected to.
@@ -170,7 +148,7 @@ impl UdpSocket {
     ///
     /// `NotConnected`.
     pub fn peer_addr(&self) -> io::Result<SocketAddr> {
-        self.0.io.source().peer_addr()
+        self.0.socket().peer_addr()
     }
 
     /// Whether datagrams may go to a broadcast address.
@@ -179,52 +157,8 @@ impl UdpSocket {
     ///
     /// Those of the system.
     pub fn set_broadcast(&self, broadcast: bool) -> io::Result<()> {
-        self.0.io.source().set_broadcast(broadcast)
-    }
-
-    /// How long receiving may wait before it fails with `TimedOut`; `None` is for
-    /// ever.
-    ///
-    /// # Errors
-    ///
-    /// `InvalidInput` if the time is zero.
-    pub fn set_read_timeout(&self, limit: Option<Duration>) -> io::Result<()> {
-        self.0.limits.set_read(limit)
-    }
-
-    /// How long sending may wait before it fails with `TimedOut`.
-    ///
-    /// # Errors
-    ///
-    /// `InvalidInput` if the time is zero.
-    pub fn set_write_timeout(&self, limit: Option<Duration>) -> io::Result<()> {
-        self.0.limits.set_write(limit)
-    }
-
-    /// Another handle to the same socket, for a second task.
-    ///
-    /// # Errors
-    ///
-    /// None; the signature is std's.
-    pub fn try_clone(&self) -> io::Result<UdpSocket> {
-        Ok(UdpSocket(self.0.clone()))
+        self.0.socket().set_broadcast(broadcast)
     }
 }
 
-impl AsFd for UdpSocket {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.0.io.as_fd()
-    }
-}
-
-impl AsRawFd for UdpSocket {
-    fn as_raw_fd(&self) -> RawFd {
-        self.as_fd().as_raw_fd()
-    }
-}
-
-impl fmt::Debug for UdpSocket {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Debug::fmt(self.0.io.source(), f)
-    }
-}
+is_a_descriptor!(UdpSocket);

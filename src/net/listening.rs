@@ -1,0 +1,116 @@
+//! What all listeners have in common: acceptors take turns, and rest when the process
+//! has no descriptors left.
+
+use std::cell::Cell;
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+
+use crate::base_events::get_running_loop;
+use crate::constants::ACCEPT_RETRY_DELAY;
+use crate::events::Scheduler;
+use crate::reports::{ExceptionContext, ExceptionSource};
+use crate::selector_events::Watched;
+use crate::selectors::Direction;
+use crate::timeouts::sleep;
+use crate::waiters::Waiters;
+
+/// A listener of std's that is watched, and the tasks that stand in line for it.
+pub(super) struct Listening<S: AsFd> {
+    io: Watched<S>,
+    turns: Turns,
+}
+
+impl<S: AsFd> Listening<S> {
+    pub(super) fn new(listener: S) -> Listening<S> {
+        Listening { io: Watched::new(listener), turns: Turns::default() }
+    }
+
+    pub(super) fn socket(&self) -> &S {
+        self.io.source()
+    }
+
+    pub(super) fn as_fd(&self) -> BorrowedFd<'_> {
+        self.io.as_fd()
+    }
+
+    pub(super) fn into_socket(self) -> S {
+        self.io.into_source()
+    }
+
+    /// Accepts, when it is the task's turn; goes on after connections that are gone
+    /// again, and after a rest for want of descriptors.
+    #[track_caller]
+    pub(super) fn accept<T>(&self, mut accept: impl FnMut(&S) -> io::Result<T>) -> io::Result<T> {
+        let _turn = self.turns.take(self.as_fd())?;
+        let mut warned = false;
+        loop {
+            match self.io.attempt(Direction::Read, None, &mut accept) {
+                Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
+                Err(error) if is_out_of_resources(&error) => {
+                    if !warned {
+                        report(error);
+                        warned = true;
+                    }
+                    sleep(ACCEPT_RETRY_DELAY)?;
+                }
+                ended => return ended,
+            }
+        }
+    }
+}
+
+/// Who accepts, and who is next.
+#[derive(Default)]
+struct Turns {
+    /// Whether somebody is accepting; the others stand in line.
+    taken: Cell<bool>,
+    line: Waiters,
+}
+
+/// The right to accept, which goes to the next in line.
+struct Turn<'a>(&'a Turns);
+
+impl Turns {
+    #[track_caller]
+    fn take(&self, listener: BorrowedFd<'_>) -> io::Result<Turn<'_>> {
+        if self.taken.replace(true) {
+            let what = format!("a turn at listener {}", listener.as_raw_fd());
+            self.line.wait(Scheduler::running()?, what, |woken| {
+                // The turn had been passed here already: on to the next.
+                if woken {
+                    drop(Turn(self));
+                }
+            })?;
+        }
+        Ok(Turn(self))
+    }
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        if !self.0.line.wake_one() {
+            self.0.taken.set(false);
+        }
+    }
+}
+
+/// Outside of a loop there is nobody to tell, and no resting either: that fails.
+fn report(error: io::Error) {
+    if let Ok(event_loop) = get_running_loop() {
+        let text = "accept is out of system resources; it tries again in a second";
+        let context = ExceptionContext::new(ExceptionSource::Loop, text);
+        event_loop.call_exception_handler(&context.with_exception(error.into()));
+    }
+}
+
+/// Whether it is for want of descriptors or memory, which may come back.
+fn is_out_of_resources(error: &io::Error) -> bool {
+    let codes = [libc::EMFILE, libc::ENFILE, libc::ENOBUFS, libc::ENOMEM];
+    error.raw_os_error().is_some_and(|code| codes.contains(&code))
+}
+
+/// The connections to a listener; made by its `incoming`.
+#[derive(Debug)]
+pub struct Incoming<'a, L> {
+    pub(super) listener: &'a L,
+}
