@@ -9,11 +9,36 @@ use crate::selector_events::Watched;
 use crate::selectors::Direction;
 use crate::timeouts::sleep;
 
-/// How long a Unix socket first rests when the other side's queue is full.
-const SHORTEST_REST: Duration = Duration::from_millis(1);
+/// Rests between attempts, where the system gives no sign when one is worth while: a
+/// Unix socket is not told that the other side's queue has room again. Each is twice as
+/// long as the one before, from one millisecond to 64.
+pub(crate) struct Rests {
+    next: Duration,
+    rested: Duration,
+}
 
-/// To how much that grows.
-const LONGEST_REST: Duration = Duration::from_millis(64);
+impl Rests {
+    pub(crate) fn new() -> Rests {
+        Rests { next: Duration::from_millis(1), rested: Duration::ZERO }
+    }
+
+    /// Rests once more.
+    ///
+    /// # Errors
+    ///
+    /// `TimedOut` if all rests together have come to the limit; a cancellation.
+    #[track_caller]
+    pub(crate) fn rest(&mut self, limit: Option<Duration>) -> io::Result<()> {
+        let left = limit.map_or(self.next, |limit| limit.saturating_sub(self.rested));
+        if left.is_zero() {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        let rest = self.next.min(left);
+        self.rested += rest;
+        self.next = (self.next * 2).min(Duration::from_millis(64));
+        Ok(sleep(rest)?)
+    }
+}
 
 /// A new socket in non-blocking mode, not inherited by child processes.
 pub(crate) fn open(domain: Domain, kind: Type, protocol: Option<Protocol>) -> io::Result<Socket> {
@@ -24,25 +49,21 @@ pub(crate) fn open(domain: Domain, kind: Type, protocol: Option<Protocol>) -> io
 
 /// Connects a socket in non-blocking mode and suspends the task until it is.
 ///
-/// It may be of any kind. A Unix socket whose peer has a full queue gives no sign
-/// when there is room again, so it is tried again after rests.
+/// It may be of any kind.
 ///
 /// # Errors
 ///
 /// Those of the system; a cancellation, after which the socket is closed.
 #[track_caller]
 pub(crate) fn connect_socket(socket: Socket, peer: &SockAddr) -> io::Result<Watched<Socket>> {
-    let mut rest = SHORTEST_REST;
+    let mut rests = Rests::new();
     loop {
         match socket.connect(peer) {
             Ok(()) => return Ok(Watched::new(socket)),
             Err(error) => match error.raw_os_error() {
                 // Interrupted, it goes on by itself.
                 Some(libc::EINPROGRESS | libc::EINTR) => break,
-                Some(libc::EAGAIN) if peer.is_unix() => {
-                    sleep(rest)?;
-                    rest = (rest * 2).min(LONGEST_REST);
-                }
+                Some(libc::EAGAIN) if peer.is_unix() => rests.rest(None)?,
                 _ => return Err(error),
             },
         }

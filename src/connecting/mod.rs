@@ -9,11 +9,13 @@ mod attempt;
 mod binding;
 mod failures;
 mod race;
+mod unix;
 
-pub(crate) use attempt::{connect_socket, open};
+pub(crate) use attempt::{Rests, connect_socket, open};
 pub(crate) use binding::{BindOptions, open_bound, open_datagram, open_listener};
 pub(crate) use failures::{Failures, first_of};
 pub(crate) use race::{interleave, staggered_race};
+pub(crate) use unix::{SocketFile, connect_unix, open_unix_datagram, open_unix_listener};
 
 use std::io;
 use std::net::SocketAddr;

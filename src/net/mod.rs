@@ -18,6 +18,7 @@ mod listening;
 mod tcp;
 mod listener;
 mod udp;
+mod unix;
 mod builder;
 
 pub use builder::SocketBuilder;
@@ -25,6 +26,7 @@ pub use listener::TcpListener;
 pub use listening::Incoming;
 pub use tcp::TcpStream;
 pub use udp::UdpSocket;
+pub use unix::{PeerCredentials, UnixDatagram, UnixListener, UnixStream};
 
 pub use crate::resolver::ToAddrs;
 pub use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, SocketAddrV4, SocketAddrV6};

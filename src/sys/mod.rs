@@ -8,6 +8,7 @@
 //! - [`slab`]: one mapping for many stacks, and the stack of an address.
 //! - [`overflow`]: a stack overflow ends with a report, not a bare SIGSEGV.
 //! - [`signal`]: a signal becomes a readable descriptor.
+//! - [`peer`]: who is at the other end of a Unix socket.
 //! - [`coarse`]: a clock that is cheap to read.
 
 #![allow(unsafe_code)]
@@ -19,6 +20,7 @@ compile_error!("stackio maps its own coroutine stacks, which is written for Unix
 pub(crate) mod coarse;
 pub(crate) mod mapping;
 pub(crate) mod overflow;
+pub(crate) mod peer;
 pub(crate) mod signal;
 pub(crate) mod slab;
 

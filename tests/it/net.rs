@@ -15,6 +15,7 @@ mod racing;
 mod reading;
 mod timing;
 mod udp;
+mod unix;
 mod writing;
 
 use std::io;
