@@ -109,6 +109,7 @@ mod border;
 mod threads;
 mod resolver;
 mod connecting;
+mod sendfile;
 mod builders;
 mod runners;
 // -- floor 5: transports

@@ -14,6 +14,7 @@
 //! (`serde_json` does, inside a list) waits again, until the next one.
 
 mod limited;
+mod sending;
 mod listening;
 mod tcp;
 mod listener;

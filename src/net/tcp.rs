@@ -8,6 +8,7 @@ use std::time::Duration;
 use super::limited::{
     Limited, check_timeout, is_a_descriptor, methods_of_all_sockets, reads_and_writes,
 };
+use super::sending::sends_files;
 use crate::connecting::{ConnectOptions, connect};
 use crate::resolver::ToAddrs;
 use crate::selector_events::Watched;
@@ -101,6 +102,7 @@ impl TcpStream {
     }
 
     methods_of_all_sockets!();
+    sends_files!();
 
     /// The address of the other end.
     ///

@@ -8,6 +8,7 @@ mod connecting;
 mod crowd;
 mod ends;
 mod fairness;
+mod files;
 mod lifetimes;
 mod loops;
 mod overlapping;

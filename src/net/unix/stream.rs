@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use crate::connecting::connect_unix;
 use crate::net::limited::{Limited, is_a_descriptor, methods_of_all_sockets, reads_and_writes};
+use crate::net::sending::sends_files;
 use crate::selector_events::Watched;
 use crate::sys::peer::credentials;
 
@@ -95,6 +96,7 @@ impl UnixStream {
     }
 
     methods_of_all_sockets!();
+    sends_files!();
 
     /// The address of the other end, which has no name unless it was bound to one.
     ///

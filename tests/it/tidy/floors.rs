@@ -23,7 +23,7 @@ const FLOORS: &[&str] = &[
     "selectors network remote watchdog base_events loop_methods closing selector_events readers signals",
     // Composing: no I/O of their own.
     "awaitable waiters timeouts locks queues gather waits as_completed taskgroups scoped concurrent \
-     executor border threads resolver connecting builders runners",
+     executor border threads resolver connecting sendfile builders runners",
     // Transports.
     "flow_control framing transports protocols chunk_protocol tls sslproto connections servers \
      datagrams blocking",
