@@ -32,6 +32,7 @@
 //! - [`to_thread`] takes what blocks elsewhere; [`run_coroutine_threadsafe`] is the
 //!   way back in; [`signals`] come as calls or can be waited for.
 //! - [`framing`] finds the messages in a stream of bytes, with or without a loop.
+//!   [`blocking`] runs a [`Protocol`] without a loop.
 //! - [`Generator`] is Python's generator, of use by itself.
 //! - [`Runner`] with a [`VirtualClock`] runs a program in no time, in the same
 //!   order each time; an [`Instrument`] sees every step.
@@ -119,6 +120,7 @@ mod protocols;
 mod connections;
 mod pipes;
 mod servers;
+pub mod blocking;
 // -- floor 6: friendly face
 pub mod net;
 mod streams;
