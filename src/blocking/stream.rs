@@ -91,6 +91,24 @@ impl<S: Read + Write> Stream for ReadWrite<S> {}
 
 /// Something to read from and something to write to: a child's standard output and
 /// input, one's own. The end of what is written is the latter's being dropped.
+///
+/// ```
+/// use std::process::{Command, Stdio};
+/// use stackio::LineProtocol;
+/// use stackio::blocking::{Connection, Pair};
+///
+/// let mut child = Command::new("cat").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
+/// let pair = Pair::new(child.stdout.take().unwrap(), child.stdin.take().unwrap());
+/// let protocol = LineProtocol::new(|line, to| {
+///     assert_eq!(line, b"from cat");
+///     to.transport().close();
+/// });
+/// let connection = Connection::new(protocol, pair)?;
+/// connection.with(|protocol| protocol.write_line("from cat"))??;
+/// connection.run()?;
+/// child.wait()?;
+/// # Ok::<(), stackio::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct Pair<R, W> {
     reader: R,

@@ -20,6 +20,7 @@ mod graph;
 mod how_it_reads;
 mod locks;
 mod loops;
+mod message_protocol;
 mod net;
 mod queues;
 mod servers;
