@@ -31,7 +31,9 @@
 //!   [`Lock`] and its kin keep them apart.
 //! - [`to_thread`] takes what blocks elsewhere; [`run_coroutine_threadsafe`] is the
 //!   way back in; [`signals`] come as calls or can be waited for.
-//! - [`framing`] finds the messages in a stream of bytes, with or without a loop.
+//! - [`framing`] finds the messages in a stream of bytes, with or without a loop;
+//!   [`MessageProtocol`] calls a function with each. [`blocking`] runs a [`Protocol`]
+//!   without a loop.
 //! - [`Generator`] is Python's generator, of use by itself.
 //! - [`Runner`] with a [`VirtualClock`] runs a program in no time, in the same
 //!   order each time; an [`Instrument`] sees every step.
@@ -117,8 +119,10 @@ mod flow_control;
 pub mod framing;
 pub mod transports;
 mod protocols;
+mod message_protocol;
 mod connections;
 mod servers;
+pub mod blocking;
 // -- floor 6: friendly face
 pub mod net;
 mod streams;
@@ -152,6 +156,9 @@ pub use locks::{
     SemaphoreGuard,
 };
 pub use loop_methods::{call_at, call_later, call_soon};
+pub use message_protocol::{
+    ChunkProtocol, FrameProtocol, LineProtocol, MessageProtocol, MessageWriter,
+};
 pub use protocols::{BufferedProtocol, IntoProtocol, Protocol, ProtocolHandle};
 pub use queues::{LifoQueue, PriorityQueue, Queue, QueueIter};
 pub use remote::LoopHandle;

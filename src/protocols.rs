@@ -250,6 +250,8 @@ impl<P: BufferedProtocol<R>, R: CallbackOutput> Receiver for Buffered<P, R> {
 /// A protocol, seen from outside by its type.
 trait Holder<P> {
     fn with(&self, look: &mut dyn FnMut(&mut P)) -> Option<Result>;
+    /// The protocol, if this is the only handle.
+    fn into_inner(self: Rc<Self>) -> Option<P>;
 }
 
 macro_rules! holds {
@@ -260,6 +262,10 @@ macro_rules! holds {
                     look(&mut shell.0);
                     Ok(())
                 })
+            }
+
+            fn into_inner(self: Rc<Self>) -> Option<P> {
+                Rc::into_inner(self).map(|held| held.into_inner().0)
             }
         }
 
@@ -318,6 +324,19 @@ impl<P> ProtocolHandle<P> {
         });
         looked.ok_or_else(busy)??;
         seen.ok_or_else(busy)
+    }
+
+    /// The protocol itself, once its connection is lost.
+    ///
+    /// # Errors
+    ///
+    /// Kind `Runtime` if a transport or another handle still has it.
+    pub fn into_inner(self) -> Result<P> {
+        drop(self.erased);
+        self.typed.into_inner().ok_or_else(|| {
+            let text = "into_inner: a transport or another handle has the protocol as well";
+            Error::text(ErrorKind::Runtime, text)
+        })
     }
 
     /// Without its type, as a transport knows it.

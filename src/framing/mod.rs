@@ -15,6 +15,10 @@
 //! So the same framing serves a protocol that is called with data, a task that
 //! reads, a thread that blocks, and a test that has no socket at all.
 //!
+//! [`ChunkProtocol`](crate::ChunkProtocol), [`LineProtocol`](crate::LineProtocol) and
+//! [`FrameProtocol`](crate::FrameProtocol) are such protocols: they call a function with
+//! each message.
+//!
 //! # With std alone
 //!
 //! ```

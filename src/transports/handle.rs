@@ -102,6 +102,12 @@ impl Transport {
         self.0.close();
     }
 
+    /// The same, for a reason that `connection_lost` is given: what the peer has sent is
+    /// wrong, but it shall still get what was written before.
+    pub fn close_with(&self, error: impl Into<Error>) {
+        self.0.close_with(error.into());
+    }
+
     /// Ends the connection at once (`transport.abort`); what is buffered is lost.
     /// `connection_lost(None)` follows.
     pub fn abort(&self) {

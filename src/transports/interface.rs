@@ -48,6 +48,10 @@ impl<P> Held<P> {
     pub(crate) fn new(protocol: P) -> Held<P> {
         Held { after: RefCell::default(), protocol: RefCell::new(protocol) }
     }
+
+    pub(crate) fn into_inner(self) -> P {
+        self.protocol.into_inner()
+    }
 }
 
 impl<P: ?Sized> Held<P> {
@@ -243,6 +247,12 @@ pub trait WriteTransport: BaseTransport {
 
     /// To be called when the water marks have changed.
     fn limits_changed(&self);
+
+    /// As [`close`](BaseTransport::close), but `connection_lost` is given the error. If
+    /// this is not implemented, it is as [`abort_with`](WriteTransport::abort_with).
+    fn close_with(&self, error: Error) {
+        self.abort_with(Some(error));
+    }
 
     /// Ends the connection at once; what is buffered is lost. `connection_lost` follows
     /// with the error.

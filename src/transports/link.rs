@@ -40,6 +40,8 @@ pub(crate) struct Link {
     pub(crate) eof_received: Cell<bool>,
     /// Whether `connection_lost` has been called, or will be.
     pub(crate) lost: Cell<bool>,
+    /// What `connection_lost` is given if nothing goes wrong while it closes.
+    reason: RefCell<Option<Error>>,
     refused: Cell<bool>,
     on_lost: RefCell<Vec<OnLost>>,
 }
@@ -68,6 +70,7 @@ impl Link {
             eof_written: Cell::new(false),
             eof_received: Cell::new(false),
             lost: Cell::new(false),
+            reason: RefCell::new(None),
             refused: Cell::new(false),
             on_lost: RefCell::default(),
         }
@@ -89,6 +92,13 @@ impl Link {
         self.on_lost.borrow_mut().push(what);
     }
 
+    /// Notes why it is about to be closed; the first reason counts.
+    pub(crate) fn close_for(&self, reason: Error) {
+        if !self.closing.get() {
+            *self.reason.borrow_mut() = Some(reason);
+        }
+    }
+
     /// Whether bytes go to the protocol.
     pub(crate) fn is_reading(&self) -> bool {
         !self.closing.get() && !self.paused.get()
@@ -101,16 +111,11 @@ impl Link {
     /// As [`Transport::try_write`].
     #[inline]
     pub(crate) fn check_writable(&self) -> Result {
-        if self.eof_written.get() || self.closing.get() { Err(self.not_writable()) } else { Ok(()) }
-    }
-
-    #[cold]
-    fn not_writable(&self) -> Error {
-        if self.lost.get() {
-            return io::Error::new(io::ErrorKind::BrokenPipe, "the connection is lost").into();
+        if self.eof_written.get() || self.closing.get() {
+            Err(not_writable(self.lost.get(), self.eof_written.get()))
+        } else {
+            Ok(())
         }
-        let what = if self.eof_written.get() { "write_eof" } else { "close" };
-        Error::text(ErrorKind::Runtime, format!("write after {what}: the bytes were dropped"))
     }
 
     /// Reports an error of a write that has nobody to give it to; the first only.
@@ -135,6 +140,16 @@ impl Link {
         let context = ExceptionContext::new(ExceptionSource::Transport, message);
         self.scheduler.reports().report(&context.with_exception(error));
     }
+}
+
+/// Why nothing can be written.
+#[cold]
+pub(crate) fn not_writable(lost: bool, eof_written: bool) -> Error {
+    if lost {
+        return io::Error::new(io::ErrorKind::BrokenPipe, "the connection is lost").into();
+    }
+    let what = if eof_written { "write_eof" } else { "close" };
+    Error::text(ErrorKind::Runtime, format!("write after {what}: the bytes were dropped"))
 }
 
 /// Begins: the protocol is told in the next iteration, and then `then` is called, and
@@ -247,6 +262,7 @@ pub(crate) fn finish<L: Linked>(core: &Rc<L>, error: Option<Error>) {
     link.flow.stop();
     let protocol = link.protocol.take();
     if let Some(protocol) = protocol {
+        let error = error.or_else(|| link.reason.take());
         if let Err(error) = protocol.connection_lost(error) {
             link.report("protocol.connection_lost() failed", error);
         }

@@ -267,6 +267,11 @@ impl WriteTransport for End {
         }
     }
 
+    fn close_with(&self, error: Error) {
+        self.link.close_for(error);
+        self.close();
+    }
+
     fn abort_with(&self, error: Option<Error>) {
         if let Some(me) = self.me.upgrade() {
             force_close(&me, error);

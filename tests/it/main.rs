@@ -3,6 +3,7 @@
 //! Modules mirror `src/`; a test's name is the scenario it plays. `tidy` checks the structure of
 //! the sources, `examples` runs every lesson, and `support` holds what more than one module needs.
 
+mod blocking;
 mod children;
 mod compile_fail;
 mod conformance;
@@ -19,6 +20,7 @@ mod graph;
 mod how_it_reads;
 mod locks;
 mod loops;
+mod message_protocol;
 mod net;
 mod queues;
 mod servers;

@@ -25,7 +25,7 @@ const FLOORS: &[&str] = &[
     "awaitable waiters timeouts locks queues gather waits as_completed taskgroups scoped concurrent \
      executor border threads resolver connecting sendfile builders runners",
     // Transports.
-    "flow_control framing transports protocols chunk_protocol tls sslproto connections servers \
+    "flow_control framing transports protocols message_protocol tls sslproto connections servers \
      datagrams blocking",
     // The friendly face.
     "net streams subprocess compat",
