@@ -8,6 +8,7 @@
 use std::cell::RefCell;
 use std::fmt;
 use std::io;
+use std::os::fd::BorrowedFd;
 use std::rc::Rc;
 
 use bytes::Bytes;
@@ -15,6 +16,7 @@ use bytes::Bytes;
 use crate::exceptions::{Error, ErrorKind, Result};
 use crate::fiber::without_suspending;
 use crate::flow_control::FlowControl;
+use crate::futures::Future;
 use crate::reports::catch_panic;
 use crate::transports::extra::ExtraInfo;
 
@@ -258,9 +260,42 @@ pub trait WriteTransport: BaseTransport {
     /// with the error.
     fn abort_with(&self, error: Option<Error>);
 
-    /// Tells of an error that `write` has no caller to give to. It is called for the
-    /// first of them.
+    /// Tells of an error that `write` has no caller to give to.
     fn write_refused(&self, error: Error);
+
+    /// Where the system can send files to by itself; only the crate's own have it.
+    #[doc(hidden)]
+    fn file_sink(&self) -> Option<Rc<dyn FileSink>> {
+        None
+    }
+}
+
+/// A descriptor that the system can send files into.
+pub trait FileSink {
+    /// Refuses writes from now on; the future is done when all is sent that was written
+    /// before.
+    ///
+    /// # Errors
+    ///
+    /// As [`Transport::try_write`]; kind `Runtime` if a file is being sent already.
+    fn begin(&self) -> Result<Future<()>>;
+
+    /// Sends up to `count` bytes of the file from `offset` on, which moves along.
+    ///
+    /// # Errors
+    ///
+    /// Those of `sendfile(2)`; `BrokenPipe` if the connection is lost.
+    fn send(&self, file: BorrowedFd<'_>, offset: &mut u64, count: usize) -> io::Result<usize>;
+
+    /// It would block; the future is done when it may not any more.
+    ///
+    /// # Errors
+    ///
+    /// `BrokenPipe` if the connection is lost.
+    fn until_writable(&self) -> Result<Future<()>>;
+
+    /// Takes writes again.
+    fn end(&self);
 }
 
 /// Both directions (`asyncio.Transport`).

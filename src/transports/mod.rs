@@ -21,6 +21,7 @@ pub(crate) mod outgoing;
 pub(crate) mod source;
 pub(crate) mod stream;
 pub(crate) mod memory;
+mod files;
 
 pub use extra::{Address, ExtraInfo};
 pub use interface::{BaseTransport, ProtocolRef, ReadTransport, Transport, WriteTransport};

@@ -23,6 +23,7 @@ mod loops;
 mod message_protocol;
 mod net;
 mod queues;
+mod sendfile;
 mod servers;
 mod signals;
 mod stacks;

@@ -1,6 +1,7 @@
 //! What the transport's handle can be asked to do.
 
 use std::io::IoSlice;
+use std::rc::Rc;
 
 use bytes::Bytes;
 use smallvec::SmallVec;
@@ -11,7 +12,9 @@ use crate::exceptions::{Error, ErrorKind, Result};
 use crate::flow_control::FlowControl;
 use crate::selectors::Direction;
 use crate::transports::extra::{Address, ExtraInfo};
-use crate::transports::interface::{BaseTransport, ProtocolRef, ReadTransport, WriteTransport};
+use crate::transports::interface::{
+    BaseTransport, FileSink, ProtocolRef, ReadTransport, WriteTransport,
+};
 use crate::transports::link::{check_flow, force_close, schedule_lost};
 use crate::transports::source::Source;
 
@@ -169,5 +172,9 @@ impl WriteTransport for StreamTransport {
 
     fn write_refused(&self, error: Error) {
         self.link.write_refused(error);
+    }
+    fn file_sink(&self) -> Option<Rc<dyn FileSink>> {
+        let is_socket = self.source.borrow().as_ref().is_some_and(|s| s.as_socket().is_some());
+        self.me().filter(|_| is_socket).map(|me| me as Rc<dyn FileSink>)
     }
 }

@@ -7,6 +7,7 @@
 //! there is more.
 
 mod face;
+mod files;
 mod reading;
 mod writing;
 
@@ -54,8 +55,8 @@ pub(crate) struct StreamTransport {
     to_write: Cell<bool>,
     /// Whether the loop counts it as something that will be heard of.
     expecting: Cell<bool>,
-    /// Who waits until all is sent.
-    flushed: RefCell<Option<Future<()>>>,
+    /// While a file is being sent: who does that, and waits until more can be.
+    sending: RefCell<Option<Future<()>>>,
     peer: Option<Address>,
     context: Cell<Variables>,
     made_at: &'static Location<'static>,
@@ -102,7 +103,7 @@ impl StreamTransport {
             to_read: Cell::new(false),
             to_write: Cell::new(false),
             expecting: Cell::new(false),
-            flushed: RefCell::new(None),
+            sending: RefCell::new(None),
             peer,
             context: Cell::new(Variables::copy()),
             made_at,
@@ -233,7 +234,7 @@ impl Listener for StreamTransport {
     fn ready(self: Rc<Self>, direction: Direction) {
         match direction {
             Direction::Read => self.want(Direction::Read),
-            Direction::Write if !self.outgoing.borrow().is_empty() => self.want(Direction::Write),
+            Direction::Write if self.has_to_write() => self.want(Direction::Write),
             Direction::Write => self.reader_left(),
         }
     }
@@ -266,10 +267,10 @@ impl Linked for StreamTransport {
             registration.deregister();
         }
         drop(self.source.take());
-        let flushed = self.flushed.take();
-        if let Some(flushed) = flushed {
+        let sending = self.sending.take();
+        if let Some(sending) = sending {
             let text = "the connection was lost";
-            let _done = flushed.set_exception(io::Error::new(io::ErrorKind::BrokenPipe, text));
+            let _done = sending.set_exception(io::Error::new(io::ErrorKind::BrokenPipe, text));
         }
     }
 }

@@ -17,7 +17,7 @@ impl StreamTransport {
     #[inline]
     pub(super) fn check_writable(&self) -> Result {
         self.link.check_writable()?;
-        if self.flushed.borrow().is_some() {
+        if self.sending.borrow().is_some() {
             let text = "write: a file is being sent on this transport; wait for the end of it";
             return Err(Error::text(ErrorKind::Runtime, text));
         }
@@ -25,6 +25,11 @@ impl StreamTransport {
             return Ok(());
         }
         Err(Error::text(ErrorKind::Runtime, "write: this transport is only for reading"))
+    }
+
+    /// Whether somebody waits until something can be written.
+    pub(super) fn has_to_write(&self) -> bool {
+        !self.outgoing.borrow().is_empty() || self.sending.borrow().is_some()
     }
 
     /// Tries to write at once what is not to overtake anything; how much it was.
@@ -111,9 +116,9 @@ impl StreamTransport {
     /// Nothing waits any more: what was to come after that comes now.
     fn all_sent(self: &Rc<Self>) {
         self.expect();
-        let flushed = self.flushed.borrow().clone();
-        if let Some(flushed) = flushed {
-            let _given_up = flushed.set_result(());
+        let sending = self.sending.borrow().clone();
+        if let Some(sending) = sending {
+            let _given_up = sending.set_result(());
         }
         if self.link.closing.get() {
             finish(self, None);
