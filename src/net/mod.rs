@@ -19,15 +19,20 @@ mod listening;
 mod tcp;
 mod listener;
 mod udp;
+mod casting;
+mod keepalive;
 mod unix;
 mod builder;
 
 pub use builder::SocketBuilder;
+pub use keepalive::Keepalive;
 pub use listener::TcpListener;
 pub use listening::Incoming;
 pub use tcp::TcpStream;
 pub use udp::UdpSocket;
 pub use unix::{PeerCredentials, UnixDatagram, UnixListener, UnixStream};
 
-pub use crate::resolver::ToAddrs;
+pub use crate::resolver::{
+    AddrHints, AddrInfo, NameFlags, SocketKind, ToAddrs, getaddrinfo, getnameinfo,
+};
 pub use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, SocketAddrV4, SocketAddrV6};

@@ -35,7 +35,7 @@ use crate::selector_events::Watched;
 /// })?;
 /// # Ok::<(), stackio::Error>(())
 /// ```
-pub struct UdpSocket(Rc<Limited<std::net::UdpSocket>>);
+pub struct UdpSocket(pub(super) Rc<Limited<std::net::UdpSocket>>);
 
 impl UdpSocket {
     /// A socket bound to an address; port 0 is any free one.
@@ -149,15 +149,6 @@ impl UdpSocket {
     /// `NotConnected`.
     pub fn peer_addr(&self) -> io::Result<SocketAddr> {
         self.0.socket().peer_addr()
-    }
-
-    /// Whether datagrams may go to a broadcast address.
-    ///
-    /// # Errors
-    ///
-    /// Those of the system.
-    pub fn set_broadcast(&self, broadcast: bool) -> io::Result<()> {
-        self.0.socket().set_broadcast(broadcast)
     }
 }
 

@@ -11,6 +11,8 @@ mod fairness;
 mod files;
 mod lifetimes;
 mod loops;
+mod names;
+mod options;
 mod overlapping;
 mod racing;
 mod reading;

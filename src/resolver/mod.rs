@@ -1,5 +1,9 @@
 //! Names to addresses: `getaddrinfo`, on an executor thread.
 
+mod lookups;
+
+pub use lookups::{AddrHints, AddrInfo, NameFlags, SocketKind, getaddrinfo, getnameinfo};
+
 use std::io;
 use std::net::{IpAddr, SocketAddr, SocketAddrV4, SocketAddrV6, ToSocketAddrs};
 
