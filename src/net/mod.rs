@@ -1,7 +1,7 @@
 //! Sockets in the shape of std's, which suspend the task instead of the thread.
 //!
-//! [`TcpStream`] implements `std::io::Read` and `Write`, so that code written for
-//! blocking sockets runs on it unchanged. An operation is tried at once; only if
+//! [`TcpStream`] and [`UnixStream`] implement `std::io::Read` and `Write`, so that code
+//! written for blocking sockets runs on them unchanged. An operation is tried at once; only if
 //! it would block does the task wait, and the loop runs others meanwhile. A
 //! cancellation comes as an `io::Error` that `?` turns back into an
 //! [`Error`](crate::Error) of kind `Cancelled`.
