@@ -3,7 +3,6 @@
 mod pair;
 mod pipes;
 
-use std::io;
 use std::os::fd::OwnedFd;
 use std::panic::Location;
 use std::path::Path;
@@ -191,8 +190,8 @@ impl Connector {
         check_suspendable()?;
         let layer = self.layer(address.host().as_deref())?;
         let socket = connect(&address.to_addrs()?, &self.options)?.into_source();
-        socket.set_tcp_nodelay(!self.nagle)?;
-        let source = Source::socket(socket.into())?;
+        let source = Source::accepted(socket, Domain::IPV4)?;
+        source.set_nodelay(!self.nagle)?;
         establish(&event_loop, source, None, factory, layer.as_deref())
     }
 
@@ -234,16 +233,8 @@ impl Connector {
         let event_loop = get_running_loop()?;
         let layer = self.layer(None)?;
         let source = Source::socket(socket.into())?;
-        set_nodelay(&source, !self.nagle)?;
+        source.set_nodelay(!self.nagle)?;
         establish(&event_loop, source, None, factory, layer.as_deref())
-    }
-}
-
-/// Where the socket is one of TCP.
-pub(crate) fn set_nodelay(source: &Source, nodelay: bool) -> io::Result<()> {
-    match source.as_socket() {
-        Some(socket) if socket.domain()? != Domain::UNIX => socket.set_tcp_nodelay(nodelay),
-        _ => Ok(()),
     }
 }
 

@@ -6,11 +6,11 @@ use std::os::fd::AsRawFd;
 use std::panic::Location;
 use std::rc::Rc;
 
-use socket2::Socket;
+use socket2::{SockAddr, Socket};
 
 use super::{Home, Inner};
 use crate::base_events::get_running_loop;
-use crate::connections::{Layer, attach, set_nodelay};
+use crate::connections::{Layer, attach};
 use crate::constants::ACCEPT_RETRY_DELAY;
 use crate::events::{Runnable, Scheduler};
 use crate::exceptions::Result;
@@ -110,7 +110,7 @@ impl Acceptor {
             };
             match accepted {
                 Ok((socket, peer)) => {
-                    if let Err(error) = self.welcome(socket, Address::of(&peer)) {
+                    if let Err(error) = self.welcome(socket, &peer) {
                         self.report("a connection could not be given to its protocol", error);
                     }
                 }
@@ -122,11 +122,11 @@ impl Acceptor {
         self.queue();
     }
 
-    fn welcome(&self, socket: Socket, peer: Option<Address>) -> Result {
+    fn welcome(&self, socket: Socket, peer: &SockAddr) -> Result {
         let Some(server) = self.server.upgrade() else { return Ok(()) };
         let event_loop = get_running_loop()?;
-        let source = Source::socket(socket.into())?;
-        set_nodelay(&source, self.reception.nodelay)?;
+        let source = Source::accepted(socket, peer.domain())?;
+        source.set_nodelay(self.reception.nodelay)?;
         if let Some(socket) = source.as_socket().filter(|_| self.reception.keep_alive) {
             socket.set_keepalive(true)?;
         }
@@ -141,7 +141,7 @@ impl Acceptor {
         };
         let layer = self.reception.layer.as_deref();
         let gone = Some(Box::new(gone) as Box<dyn FnOnce()>);
-        let carrier = Carrier { source, peer, made_at: self.reception.made_at };
+        let carrier = Carrier { source, peer: Address::of(peer), made_at: self.reception.made_at };
         let transport = attach(&event_loop, carrier, protocol, layer, None, gone);
         server.attach(number, transport);
         Ok(())

@@ -6,7 +6,7 @@ use std::net::Shutdown;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::FileTypeExt;
 
-use socket2::{SockRef, Socket, Type};
+use socket2::{Domain, SockRef, Socket, Type};
 
 /// Writing to a socket whose peer is gone is an error and no signal, in a program that
 /// is not Rust's as well.
@@ -17,7 +17,10 @@ const FLAGS: libc::c_int = 0;
 
 /// What carries the bytes.
 pub(crate) enum Source {
-    Socket(Socket),
+    /// A socket of TCP.
+    Internet(Socket),
+    /// A Unix socket.
+    Local(Socket),
     /// What is only read: a pipe, a FIFO, a terminal, any device that can be waited for.
     Reading(File),
     /// What is only written.
@@ -36,8 +39,37 @@ impl Source {
             let text = "a stream socket was expected";
             return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
         }
+        let domain = socket.domain()?;
+        Source::accepted(socket, domain)
+    }
+
+    /// One of which that is known.
+    ///
+    /// # Errors
+    ///
+    /// Those of the system.
+    pub(crate) fn accepted(socket: Socket, domain: Domain) -> io::Result<Source> {
         socket.set_nonblocking(true)?;
-        Ok(Source::Socket(socket))
+        Ok(if domain == Domain::UNIX { Source::Local(socket) } else { Source::Internet(socket) })
+    }
+
+    /// Sends small writes at once, or not, where that can be chosen.
+    ///
+    /// # Errors
+    ///
+    /// Those of the system.
+    pub(crate) fn set_nodelay(&self, nodelay: bool) -> io::Result<()> {
+        match self {
+            Source::Internet(socket) => socket.set_tcp_nodelay(nodelay),
+            Source::Local(_) | Source::Reading(_) | Source::Writing(_) => Ok(()),
+        }
+    }
+
+    /// Whether a read that gives less than was asked for has taken all that there was.
+    /// On a Unix socket a read stops at a message that carries descriptors, on a
+    /// terminal at the end of a line.
+    pub(crate) fn short_read_empties(&self) -> bool {
+        matches!(self, Source::Internet(_))
     }
 
     /// A descriptor to read from, in non-blocking mode.
@@ -70,28 +102,30 @@ impl Source {
     /// Its socket, if it is one.
     pub(crate) fn as_socket(&self) -> Option<&Socket> {
         match self {
-            Source::Socket(socket) => Some(socket),
+            Source::Internet(socket) | Source::Local(socket) => Some(socket),
             Source::Reading(_) | Source::Writing(_) => None,
         }
     }
 
     pub(crate) fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
         match self {
-            Source::Socket(socket) => (&mut &*socket).read(buffer),
+            Source::Internet(socket) | Source::Local(socket) => (&mut &*socket).read(buffer),
             Source::Reading(file) | Source::Writing(file) => (&mut &*file).read(buffer),
         }
     }
 
     pub(crate) fn write(&self, data: &[u8]) -> io::Result<usize> {
         match self {
-            Source::Socket(socket) => socket.send_with_flags(data, FLAGS),
+            Source::Internet(socket) | Source::Local(socket) => socket.send_with_flags(data, FLAGS),
             Source::Reading(file) | Source::Writing(file) => (&mut &*file).write(data),
         }
     }
 
     pub(crate) fn write_vectored(&self, data: &[IoSlice<'_>]) -> io::Result<usize> {
         match self {
-            Source::Socket(socket) => socket.send_vectored_with_flags(data, FLAGS),
+            Source::Internet(socket) | Source::Local(socket) => {
+                socket.send_vectored_with_flags(data, FLAGS)
+            }
             Source::Reading(file) | Source::Writing(file) => (&mut &*file).write_vectored(data),
         }
     }
@@ -108,7 +142,7 @@ impl Source {
 impl AsFd for Source {
     fn as_fd(&self) -> BorrowedFd<'_> {
         match self {
-            Source::Socket(socket) => socket.as_fd(),
+            Source::Internet(socket) | Source::Local(socket) => socket.as_fd(),
             Source::Reading(file) | Source::Writing(file) => file.as_fd(),
         }
     }

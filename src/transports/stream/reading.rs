@@ -7,6 +7,7 @@ use super::{Did, StreamTransport, retry};
 use crate::selectors::Direction;
 use crate::transports::interface::{BaseTransport, Filled, ProtocolRef};
 use crate::transports::link::{deliver, fatal};
+use crate::transports::source::Source;
 
 impl StreamTransport {
     pub(super) fn read_ready(self: &Rc<Self>) {
@@ -32,6 +33,10 @@ impl StreamTransport {
         }
     }
 
+    fn short_read_empties(&self) -> bool {
+        self.source.borrow().as_ref().is_some_and(Source::short_read_empties)
+    }
+
     fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
         match &*self.source.borrow() {
             Some(source) => retry(|| source.read(buffer)),
@@ -49,7 +54,8 @@ impl StreamTransport {
                     deliver(self, "data_received", |protocol| protocol.data_received(data));
                 }
                 if !self.link.closing.get() {
-                    self.did(Direction::Read, if length == room { Did::All } else { Did::Some });
+                    let emptied = length < room && self.short_read_empties();
+                    self.did(Direction::Read, if emptied { Did::Some } else { Did::All });
                 }
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
