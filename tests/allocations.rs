@@ -5,6 +5,7 @@
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
+use stackio::framing::{Chunks, Frames, Framing, Lines, Prefix};
 use stackio::{
     Barrier, Condition, Event, Lock, PriorityQueue, Queue, Result, Semaphore, yield_now,
 };
@@ -155,4 +156,25 @@ fn a_queue_with_items_and_room_allocates_nothing() {
         assert_eq!(allocations(operation)?, 0);
         Ok(())
     });
+}
+
+#[test]
+fn to_decode_messages_allocates_nothing() {
+    let mut framings: [(Box<dyn Framing>, &[u8]); 3] = [
+        (Box::new(Chunks::new(b"--").unwrap()), b"one--two--"),
+        (Box::new(Lines::strict_crlf()), b"one\r\ntwo\r\n"),
+        (Box::new(Frames::new(Prefix::Varint)), b"\x03one\x03two"),
+    ];
+    for (framing, stream) in &mut framings {
+        // In one piece, and each message over two, for which a buffer is kept.
+        for size in [stream.len(), stream.len() / 2 - 1] {
+            let counted = allocations(|| {
+                for mut piece in stream.chunks(size) {
+                    while framing.decode(&mut piece)?.is_some() {}
+                }
+                framing.finish()
+            });
+            assert_eq!(counted.unwrap(), 0);
+        }
+    }
 }

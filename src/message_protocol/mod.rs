@@ -236,7 +236,10 @@ where
             match self.framing.decode(&mut data) {
                 Ok(Some(message)) => (self.callable)(message, writer).into_result()?,
                 Ok(None) => break,
-                Err(error) => writer.transport().close_with(error),
+                Err(error) => {
+                    writer.transport().close_with(error);
+                    break;
+                }
             }
         }
         Ok(())
