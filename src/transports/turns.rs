@@ -144,10 +144,15 @@ pub(crate) trait TakesTurns: Runnable + Listener + Sized + 'static {
 
     /// Notes how far an operation got, and sees to it that it goes on.
     fn did(self: &Rc<Self>, direction: Direction, did: Did) {
-        let more = match (self.turns().registration.get(), did) {
+        let turns = self.turns();
+        let more = match (turns.registration.get(), did) {
             (_, Did::All) => true,
             // What is there already is reported when it is registered.
-            (None, Did::Some | Did::Nothing) => return self.register(),
+            (None, Did::Some | Did::Nothing) => {
+                self.register();
+                turns.registration.get().inspect(|registration| registration.clear(direction));
+                false
+            }
             (Some(registration), Did::Some) => {
                 registration.drained(direction);
                 registration.may_be_ready(direction)
@@ -167,8 +172,6 @@ pub(crate) trait TakesTurns: Runnable + Listener + Sized + 'static {
         let Some(fd) = self.descriptor() else { return };
         match self.turns().driver.register(fd) {
             Ok(registration) => {
-                registration.clear(Direction::Read);
-                registration.clear(Direction::Write);
                 registration.set_listener(self.clone());
                 let _registered_once = self.turns().registration.set(registration);
             }
