@@ -59,6 +59,11 @@ pub(crate) const HIGH_WATER: usize = 64 * 1024;
 /// many connections there are.
 pub(crate) const READ_SIZE: usize = 64 * 1024;
 
+/// Bytes that a datagram may have, one less: more than UDP has and than a Unix socket has
+/// if nobody raised the system's limit; asyncio's figure. The pages that are never written
+/// to take no memory.
+pub(crate) const DATAGRAM_SIZE: usize = 256 * 1024 + 1;
+
 /// Buffers that are written by one `writev`; the system's limit is 1,024, and more than
 /// these seldom wait.
 pub(crate) const WRITE_BUFFERS: usize = 64;

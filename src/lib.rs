@@ -122,6 +122,7 @@ mod protocols;
 mod message_protocol;
 mod connections;
 mod servers;
+mod datagrams;
 pub mod blocking;
 // -- floor 6: friendly face
 pub mod net;
@@ -141,6 +142,9 @@ pub use concurrent::ConcurrentFuture;
 pub use connections::{Connected, Connector};
 pub use context::{Context, ContextVar, Token};
 pub use coroutines::yield_now;
+pub use datagrams::{
+    DatagramConnected, DatagramEndpoint, DatagramProtocol, DatagramProtocolRef, DatagramTransport,
+};
 pub use delegation::{IntoIter, Iter};
 pub use exceptions::{Error, ErrorKind, IncompleteRead, LimitOverrun, Result};
 pub use executor::ThreadPoolExecutor;

@@ -248,7 +248,7 @@ impl<P: BufferedProtocol<R>, R: CallbackOutput> Receiver for Buffered<P, R> {
 }
 
 /// A protocol, seen from outside by its type.
-trait Holder<P> {
+pub(crate) trait Holder<P> {
     fn with(&self, look: &mut dyn FnMut(&mut P)) -> Option<Result>;
     /// The protocol, if this is the only handle.
     fn into_inner(self: Rc<Self>) -> Option<P>;
@@ -303,13 +303,19 @@ pub trait IntoProtocol<K>: Sized + 'static {
 
 /// A protocol that belongs to a transport, for its owner to look at.
 ///
-/// A handle; clones are the same protocol.
-pub struct ProtocolHandle<P> {
+/// `E` is what it is without its type: a [`ProtocolRef`], or for datagrams a
+/// [`DatagramProtocolRef`](crate::DatagramProtocolRef). A handle; clones are the same
+/// protocol.
+pub struct ProtocolHandle<P, E = ProtocolRef> {
     typed: Rc<dyn Holder<P>>,
-    erased: ProtocolRef,
+    erased: E,
 }
 
-impl<P> ProtocolHandle<P> {
+impl<P, E: Clone> ProtocolHandle<P, E> {
+    pub(crate) fn new(typed: Rc<dyn Holder<P>>, erased: E) -> ProtocolHandle<P, E> {
+        ProtocolHandle { typed, erased }
+    }
+
     /// Calls `look` with the protocol. It cannot wait meanwhile, and what happens to the
     /// connection is told to the protocol after it.
     ///
@@ -340,13 +346,13 @@ impl<P> ProtocolHandle<P> {
     }
 
     /// Without its type, as a transport knows it.
-    pub fn erased(&self) -> ProtocolRef {
+    pub fn erased(&self) -> E {
         self.erased.clone()
     }
 }
 
-impl<P> Clone for ProtocolHandle<P> {
-    fn clone(&self) -> ProtocolHandle<P> {
+impl<P, E: Clone> Clone for ProtocolHandle<P, E> {
+    fn clone(&self) -> ProtocolHandle<P, E> {
         ProtocolHandle { typed: self.typed.clone(), erased: self.erased.clone() }
     }
 }
@@ -363,7 +369,7 @@ impl<P> From<&ProtocolHandle<P>> for ProtocolRef {
     }
 }
 
-impl<P> fmt::Debug for ProtocolHandle<P> {
+impl<P, E> fmt::Debug for ProtocolHandle<P, E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("ProtocolHandle")
     }

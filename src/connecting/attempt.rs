@@ -33,10 +33,16 @@ impl Rests {
         if left.is_zero() {
             return Err(io::ErrorKind::TimedOut.into());
         }
-        let rest = self.next.min(left);
+        let rest = self.advance().min(left);
         self.rested += rest;
-        self.next = (self.next * 2).min(Duration::from_millis(64));
         Ok(sleep(rest)?)
+    }
+
+    /// How long to rest now, for whoever is no task.
+    pub(crate) fn advance(&mut self) -> Duration {
+        let rest = self.next;
+        self.next = (rest * 2).min(Duration::from_millis(64));
+        rest
     }
 }
 

@@ -16,7 +16,8 @@ pub(crate) use binding::{BindOptions, open_bound, open_datagram, open_listener};
 pub(crate) use failures::{Failures, first_of};
 pub(crate) use race::{interleave, staggered_race};
 pub(crate) use unix::{
-    SocketFile, connect_unix, open_unix_bound, open_unix_datagram, open_unix_listener, unix_name,
+    SocketFile, connect_unix, open_unix_bound, open_unix_datagram, open_unix_listener,
+    unix_address, unix_name,
 };
 
 use std::io;

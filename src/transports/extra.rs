@@ -2,8 +2,14 @@
 
 use std::any::Any;
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::net::SocketAddr;
+#[cfg(target_os = "android")]
+use std::os::android::net::SocketAddrExt;
+#[cfg(target_os = "linux")]
+use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::SocketAddr as UnixAddr;
+use std::path::Path;
 use std::rc::Rc;
 
 use socket2::SockAddr;
@@ -45,6 +51,50 @@ impl From<SocketAddr> for Address {
 impl From<UnixAddr> for Address {
     fn from(address: UnixAddr) -> Address {
         Address::Unix(address)
+    }
+}
+
+impl From<&Address> for Address {
+    fn from(address: &Address) -> Address {
+        address.clone()
+    }
+}
+
+/// What an address is compared by.
+#[derive(PartialEq, Eq, Hash)]
+enum Key<'a> {
+    Inet(SocketAddr),
+    Path(&'a Path),
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    Abstract(&'a [u8]),
+    Unnamed,
+}
+
+impl Address {
+    fn key(&self) -> Key<'_> {
+        let address = match self {
+            Address::Inet(address) => return Key::Inet(*address),
+            Address::Unix(address) => address,
+        };
+        #[cfg(any(target_os = "linux", target_os = "android"))]
+        if let Some(name) = address.as_abstract_name() {
+            return Key::Abstract(name);
+        }
+        address.as_pathname().map_or(Key::Unnamed, Key::Path)
+    }
+}
+
+impl PartialEq for Address {
+    fn eq(&self, other: &Address) -> bool {
+        self.key() == other.key()
+    }
+}
+
+impl Eq for Address {}
+
+impl Hash for Address {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.key().hash(state);
     }
 }
 

@@ -23,10 +23,46 @@ use crate::transports::interface::{ProtocolRef, Transport};
 /// What is called when a connection is lost, after its protocol.
 pub(crate) type OnLost = Box<dyn FnOnce()>;
 
+/// A protocol of some sort, for streams or for datagrams, as far as a link calls it.
+pub(crate) trait Told: Clone + 'static {
+    /// What it is given to write to.
+    type Transport;
+    /// Whether an error that it raises ends the connection, or is only reported.
+    const RAISING_ENDS: bool;
+
+    fn connection_made(&self, transport: &Self::Transport) -> Result;
+    fn connection_lost(&self, error: Option<Error>) -> Result;
+    /// `None` if it is being called, so that it has to be told later.
+    fn set_writing_paused(&self, paused: bool) -> Option<Result>;
+    /// Has something done once the present call of it has returned.
+    fn after(&self, what: impl FnOnce() + 'static);
+}
+
+impl Told for ProtocolRef {
+    type Transport = Transport;
+    const RAISING_ENDS: bool = true;
+
+    fn connection_made(&self, transport: &Transport) -> Result {
+        self.connection_made(transport)
+    }
+
+    fn connection_lost(&self, error: Option<Error>) -> Result {
+        self.connection_lost(error)
+    }
+
+    fn set_writing_paused(&self, paused: bool) -> Option<Result> {
+        self.set_writing_paused(paused)
+    }
+
+    fn after(&self, what: impl FnOnce() + 'static) {
+        self.0.after(what);
+    }
+}
+
 /// The part of a transport that does not depend on what carries the bytes.
-pub(crate) struct Link {
+pub(crate) struct Link<P: Told = ProtocolRef> {
     pub(crate) scheduler: Rc<Scheduler>,
-    protocol: RefCell<Option<ProtocolRef>>,
+    protocol: RefCell<Option<P>>,
     pub(crate) flow: FlowControl,
     /// Whether the protocol has been told to pause writing.
     told_paused: Cell<bool>,
@@ -47,9 +83,9 @@ pub(crate) struct Link {
 }
 
 /// A transport with a [`Link`].
-pub(crate) trait Linked: 'static {
-    fn link(&self) -> &Link;
-    fn transport(self: &Rc<Self>) -> Transport;
+pub(crate) trait Linked<P: Told = ProtocolRef>: 'static {
+    fn link(&self) -> &Link<P>;
+    fn transport(self: &Rc<Self>) -> P::Transport;
     /// How many bytes wait to be sent.
     fn buffered(&self) -> usize;
     /// Drops what waits to be sent, and stops to send and to receive.
@@ -58,8 +94,8 @@ pub(crate) trait Linked: 'static {
     fn release(&self);
 }
 
-impl Link {
-    pub(crate) fn new(scheduler: Rc<Scheduler>, protocol: ProtocolRef) -> Link {
+impl<P: Told> Link<P> {
+    pub(crate) fn new(scheduler: Rc<Scheduler>, protocol: P) -> Link<P> {
         Link {
             scheduler,
             protocol: RefCell::new(Some(protocol)),
@@ -76,11 +112,11 @@ impl Link {
         }
     }
 
-    pub(crate) fn protocol(&self) -> Option<ProtocolRef> {
+    pub(crate) fn protocol(&self) -> Option<P> {
         self.protocol.borrow().clone()
     }
 
-    pub(crate) fn set_protocol(&self, protocol: ProtocolRef) {
+    pub(crate) fn set_protocol(&self, protocol: P) {
         if !self.lost.get() {
             let former = self.protocol.replace(Some(protocol));
             drop(former);
@@ -154,7 +190,7 @@ pub(crate) fn not_writable(lost: bool, eof_written: bool) -> Error {
 
 /// Begins: the protocol is told in the next iteration, and then `then` is called, and
 /// whoever waits is woken.
-pub(crate) fn begin<L: Linked>(
+pub(crate) fn begin<P: Told, L: Linked<P>>(
     core: &Rc<L>,
     waiter: Option<Future<()>>,
     then: impl FnOnce(&Rc<L>) + 'static,
@@ -174,16 +210,20 @@ pub(crate) fn begin<L: Linked>(
     });
 }
 
-/// Calls the protocol; an error that it raises ends the connection. `None` if there was
-/// one, or there is no protocol any more.
-pub(crate) fn deliver<L: Linked, T>(
+/// Calls the protocol; an error that it raises ends the connection, or of datagrams is
+/// reported. `None` if there was one, or there is no protocol any more.
+pub(crate) fn deliver<P: Told, L: Linked<P>, T>(
     core: &Rc<L>,
     what: &str,
-    call: impl FnOnce(&ProtocolRef) -> Result<T>,
+    call: impl FnOnce(&P) -> Result<T>,
 ) -> Option<T> {
     let protocol = core.link().protocol()?;
     match call(&protocol) {
         Ok(value) => Some(value),
+        Err(error) if !P::RAISING_ENDS => {
+            core.link().report(&format!("protocol.{what}() failed"), error);
+            None
+        }
         Err(error) => {
             fatal(core, &format!("Fatal error: protocol.{what}() call failed."), error);
             None
@@ -193,14 +233,14 @@ pub(crate) fn deliver<L: Linked, T>(
 
 /// Looks whether the water marks have been crossed, and has the protocol told.
 #[inline]
-pub(crate) fn check_flow<L: Linked>(core: &Rc<L>) {
+pub(crate) fn check_flow<P: Told, L: Linked<P>>(core: &Rc<L>) {
     if core.link().flow.update(core.buffered()).is_some() {
         tell_flow(core);
     }
 }
 
 /// Tells the protocol what it has not been told yet, once it can be called.
-fn tell_flow<L: Linked>(core: &Rc<L>) {
+fn tell_flow<P: Told, L: Linked<P>>(core: &Rc<L>) {
     let link = core.link();
     let Some(protocol) = link.protocol() else { return };
     loop {
@@ -218,7 +258,7 @@ fn tell_flow<L: Linked>(core: &Rc<L>) {
             None => {
                 link.told_paused.set(!paused);
                 let later = core.clone();
-                return protocol.0.after(move || tell_flow(&later));
+                return protocol.after(move || tell_flow(&later));
             }
         }
     }
@@ -226,7 +266,7 @@ fn tell_flow<L: Linked>(core: &Rc<L>) {
 
 /// Ends the connection for an error of the system or of the protocol. What the system
 /// says is the owner's to know, and he is told; what the protocol raised is reported.
-pub(crate) fn fatal<L: Linked>(core: &Rc<L>, message: &str, error: Error) {
+pub(crate) fn fatal<P: Told, L: Linked<P>>(core: &Rc<L>, message: &str, error: Error) {
     match error.kind() {
         ErrorKind::Io => tracing::debug!(%error, "{message}"),
         _ => core.link().report(message, error.clone()),
@@ -235,7 +275,7 @@ pub(crate) fn fatal<L: Linked>(core: &Rc<L>, message: &str, error: Error) {
 }
 
 /// Ends the connection at once.
-pub(crate) fn force_close<L: Linked>(core: &Rc<L>, error: Option<Error>) {
+pub(crate) fn force_close<P: Told, L: Linked<P>>(core: &Rc<L>, error: Option<Error>) {
     if core.link().lost.get() {
         return;
     }
@@ -244,7 +284,7 @@ pub(crate) fn force_close<L: Linked>(core: &Rc<L>, error: Option<Error>) {
 }
 
 /// Has `connection_lost` called in the next iteration.
-pub(crate) fn schedule_lost<L: Linked>(core: &Rc<L>, error: Option<Error>) {
+pub(crate) fn schedule_lost<P: Told, L: Linked<P>>(core: &Rc<L>, error: Option<Error>) {
     let link = core.link();
     link.closing.set(true);
     if link.lost.replace(true) {
@@ -255,7 +295,7 @@ pub(crate) fn schedule_lost<L: Linked>(core: &Rc<L>, error: Option<Error>) {
 }
 
 /// The last that happens: the protocol is told, and then everything is let go.
-pub(crate) fn finish<L: Linked>(core: &Rc<L>, error: Option<Error>) {
+pub(crate) fn finish<P: Told, L: Linked<P>>(core: &Rc<L>, error: Option<Error>) {
     let link = core.link();
     link.closing.set(true);
     link.lost.set(true);

@@ -19,6 +19,7 @@ pub(crate) mod handle;
 pub(crate) mod link;
 pub(crate) mod outgoing;
 pub(crate) mod source;
+pub(crate) mod turns;
 pub(crate) mod stream;
 pub(crate) mod memory;
 mod files;

@@ -9,6 +9,7 @@ mod compile_fail;
 mod conformance;
 mod context;
 mod crawler;
+mod datagrams;
 mod debug;
 mod examples;
 mod faults;

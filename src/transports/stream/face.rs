@@ -17,6 +17,7 @@ use crate::transports::interface::{
 };
 use crate::transports::link::{check_flow, force_close, schedule_lost};
 use crate::transports::source::Source;
+use crate::transports::turns::TakesTurns;
 
 impl BaseTransport for StreamTransport {
     fn close(&self) {
@@ -71,7 +72,7 @@ impl ReadTransport for StreamTransport {
             return;
         }
         self.expect();
-        if self.may_be_ready(Direction::Read)
+        if self.turns.may_be_ready(Direction::Read)
             && let Some(me) = self.me()
         {
             me.want(Direction::Read);

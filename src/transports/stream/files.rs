@@ -3,12 +3,13 @@
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 
-use super::{Did, StreamTransport};
+use super::StreamTransport;
 use crate::exceptions::Result;
 use crate::futures::Future;
 use crate::selectors::Direction;
 use crate::sendfile::send_file_once;
 use crate::transports::interface::FileSink;
+use crate::transports::turns::{Did, TakesTurns};
 
 impl StreamTransport {
     /// Puts a new future in place for who sends a file.

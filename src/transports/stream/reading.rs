@@ -3,14 +3,15 @@
 use std::io;
 use std::rc::Rc;
 
-use super::{Did, StreamTransport, retry};
+use super::StreamTransport;
 use crate::selectors::Direction;
 use crate::transports::interface::{BaseTransport, Filled, ProtocolRef};
 use crate::transports::link::{deliver, fatal};
 use crate::transports::source::Source;
+use crate::transports::turns::{Did, TakesTurns, retry};
 
 impl StreamTransport {
-    pub(super) fn read_ready(self: &Rc<Self>) {
+    pub(super) fn receive(self: &Rc<Self>) {
         if !self.link.is_reading() || self.link.eof_received.get() || !self.can_read() {
             return;
         }
@@ -28,7 +29,7 @@ impl StreamTransport {
                 let mut buffer = self.buffer.take();
                 let read = self.read(&mut buffer);
                 self.has_read(buffer.len(), read, &buffer);
-                self.buffer.0.set(Some(buffer));
+                self.buffer.give_back(buffer);
             }
         }
     }

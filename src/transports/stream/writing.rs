@@ -3,12 +3,13 @@
 use std::io;
 use std::rc::Rc;
 
-use super::{Did, StreamTransport, retry};
+use super::StreamTransport;
 use crate::exceptions::{Error, ErrorKind, Result};
 use crate::selectors::Direction;
 use crate::transports::interface::BaseTransport;
 use crate::transports::link::{check_flow, fatal, finish, force_close};
 use crate::transports::source::Source;
+use crate::transports::turns::{Did, TakesTurns, retry};
 
 /// Bytes that are written at most before others get their turn.
 const WRITE_BOUND: usize = 1024 * 1024;
@@ -38,7 +39,7 @@ impl StreamTransport {
         length: usize,
         write: impl Fn(&Source) -> io::Result<usize>,
     ) -> Result<usize> {
-        if !self.outgoing.borrow().is_empty() || !self.may_be_ready(Direction::Write) {
+        if !self.outgoing.borrow().is_empty() || !self.turns.may_be_ready(Direction::Write) {
             return Ok(0);
         }
         let written = match &*self.source.borrow() {
@@ -69,7 +70,7 @@ impl StreamTransport {
         check_flow(self);
     }
 
-    pub(super) fn write_ready(self: &Rc<Self>) {
+    pub(super) fn send_waiting(self: &Rc<Self>) {
         if self.link.lost.get() {
             return;
         }
@@ -143,8 +144,7 @@ impl StreamTransport {
 
     /// What is only written is watched for its reader's going away.
     pub(super) fn reader_left(self: &Rc<Self>) {
-        let reader_is_gone = !self.can_read()
-            && self.registration.get().is_some_and(|r| r.has_ended(Direction::Write));
+        let reader_is_gone = !self.can_read() && self.turns.has_ended(Direction::Write);
         if !reader_is_gone || self.link.lost.get() {
             return;
         }
