@@ -125,6 +125,7 @@ mod servers;
 pub mod blocking;
 // -- floor 6: friendly face
 pub mod net;
+pub mod pipes;
 mod streams;
 // -- floor 7: watchers
 pub mod graph;

@@ -22,6 +22,7 @@ mod locks;
 mod loops;
 mod message_protocol;
 mod net;
+mod pipes;
 mod queues;
 mod sendfile;
 mod servers;
