@@ -6,7 +6,9 @@ use std::net::Shutdown;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::FileTypeExt;
 
-use socket2::{SockRef, Socket, Type};
+use socket2::{Socket, Type};
+
+use crate::sys::descriptor::{is_read_whole, set_nonblocking};
 
 /// Writing to a socket whose peer is gone is an error and no signal, in a program that
 /// is not Rust's as well.
@@ -75,6 +77,14 @@ impl Source {
         }
     }
 
+    /// Whether a read that gives less than it was asked for has left nothing.
+    pub(crate) fn is_read_whole(&self) -> bool {
+        match self {
+            Source::Socket(_) => true,
+            Source::Reading(file) | Source::Writing(file) => is_read_whole(file).unwrap_or(false),
+        }
+    }
+
     pub(crate) fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
         match self {
             Source::Socket(socket) => (&mut &*socket).read(buffer),
@@ -121,7 +131,6 @@ fn waitable(descriptor: OwnedFd) -> io::Result<File> {
         let text = "only pipes, sockets and character devices can be waited for";
         return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
     }
-    // It sets `O_NONBLOCK`, which is the same for all descriptors.
-    SockRef::from(&file).set_nonblocking(true)?;
+    set_nonblocking(&file, true)?;
     Ok(file)
 }

@@ -1,12 +1,15 @@
 //! Pipes, FIFOs and terminals: they read and write as std's, and only the task waits.
 
+use std::cell::RefCell;
 use std::fs::File;
 use std::io::{self, ErrorKind, IoSlice, Read, Write};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::rc::Rc;
 
 use stackio::pipes::{PipeReader, PipeWriter, pipe};
-use stackio::{Result, run, secs, spawn, timeout, yield_now};
+use stackio::{
+    Protocol, Result, Transport, get_running_loop, run, secs, spawn, timeout, yield_now,
+};
 
 /// After this a test has failed.
 const LIMIT: std::time::Duration = secs(25);
@@ -198,6 +201,60 @@ fn terminal() -> io::Result<(OwnedFd, OwnedFd)> {
     };
     let theirs = open(name.to_str().expect("a path of a device"))?;
     Ok((ours.into(), theirs.into()))
+}
+
+/// Collects what is read.
+struct Collect(Rc<RefCell<Vec<u8>>>);
+
+impl Protocol for Collect {
+    fn data_received(&mut self, data: &[u8]) {
+        self.0.borrow_mut().extend_from_slice(data);
+    }
+}
+
+#[test]
+fn a_protocol_gets_all_lines_of_a_terminal() {
+    let (ours, theirs) = terminal().expect("a pseudo terminal");
+    play(move || {
+        let mut keyboard = PipeWriter::from_fd(ours)?;
+        let collected = Rc::new(RefCell::new(Vec::new()));
+        let collect = Collect(collected.clone());
+        let (transport, _) = get_running_loop()?.connect_read_pipe(|| collect, theirs)?;
+        for _ in 0..20 {
+            yield_now()?; // it has found nothing, and waits
+        }
+        keyboard.write_all(b"one\ntwo\nthree\n")?;
+        while *collected.borrow() != b"one\ntwo\nthree\n" {
+            yield_now()?;
+        }
+        transport.close();
+        Ok(())
+    });
+}
+
+/// Writes much as soon as it can.
+struct Pour;
+
+impl Protocol for Pour {
+    fn connection_made(&mut self, transport: &Transport) {
+        transport.write(&vec![7; 1_000_000]);
+        transport.close();
+    }
+}
+
+#[test]
+fn a_protocol_may_write_more_than_a_pipe_holds_at_once() {
+    play(|| {
+        let (mut reader, writer) = pipe()?;
+        let task = spawn(move || {
+            let mut all = Vec::new();
+            reader.read_to_end(&mut all)?;
+            Ok(all.len())
+        });
+        get_running_loop()?.connect_write_pipe(|| Pour, writer.into_blocking()?)?;
+        assert_eq!(task.join()?, 1_000_000);
+        Ok(())
+    });
 }
 
 #[test]

@@ -48,6 +48,8 @@ pub(crate) struct StreamTransport {
     /// None once it is closed.
     source: RefCell<Option<Source>>,
     registration: OnceCell<Rc<Registration>>,
+    /// Whether a read that gives less than it was asked for has left nothing.
+    read_whole: bool,
     outgoing: RefCell<Outgoing>,
     /// Whether it is in the queue, and what for.
     queued: Cell<bool>,
@@ -96,6 +98,7 @@ impl StreamTransport {
             link: Link::new(event_loop.scheduler().clone(), protocol),
             driver: event_loop.driver().clone(),
             buffer: event_loop.service(ReadBuffer::default),
+            read_whole: source.is_read_whole(),
             source: RefCell::new(Some(source)),
             registration: OnceCell::new(),
             outgoing: RefCell::default(),
@@ -176,6 +179,9 @@ impl StreamTransport {
     }
 
     fn register(self: &Rc<Self>) {
+        if self.registration.get().is_some() {
+            return;
+        }
         let fd = match &*self.source.borrow() {
             Some(source) => source.as_fd().as_raw_fd(),
             None => return,

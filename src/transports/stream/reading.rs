@@ -49,7 +49,8 @@ impl StreamTransport {
                     deliver(self, "data_received", |protocol| protocol.data_received(data));
                 }
                 if !self.link.closing.get() {
-                    self.did(Direction::Read, if length == room { Did::All } else { Did::Some });
+                    let all = length == room || !self.read_whole;
+                    self.did(Direction::Read, if all { Did::All } else { Did::Some });
                 }
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
