@@ -127,6 +127,8 @@ pub mod blocking;
 pub mod net;
 pub mod pipes;
 mod streams;
+#[cfg(feature = "process")]
+pub mod subprocess;
 // -- floor 7: watchers
 pub mod graph;
 pub mod from_asyncio;

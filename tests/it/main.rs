@@ -29,6 +29,8 @@ mod servers;
 mod signals;
 mod stacks;
 mod streams;
+#[cfg(feature = "process")]
+mod subprocess;
 mod support;
 mod taskgroups;
 mod tasks;
