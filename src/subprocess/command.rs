@@ -6,8 +6,8 @@ use std::io::{self, PipeReader as StdReader};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 
-use super::process::{Ends, Process};
-use super::stdio::Stdio;
+use super::process::Process;
+use super::stdio::{Ends, Stdio};
 use super::{ExitStatus, Output};
 use crate::base_events::get_running_loop;
 use crate::exceptions::Result;
@@ -200,22 +200,25 @@ impl Command {
     /// with [`io_kind`](crate::Error::io_kind) `NotFound` if there is none of that name.
     pub fn spawn(&mut self) -> Result<Process> {
         let event_loop = get_running_loop()?;
-        let started = self.start();
+        let (child, ends) = self.start()?;
+        Process::new(&event_loop, child, ends, self.kill_on_drop)
+    }
+
+    /// The child, and this process's ends of the pipes to it.
+    pub(super) fn start(&mut self) -> Result<(std::process::Child, Ends)> {
+        let started = self.start_with_streams();
         // Or this process would have the children's ends of pipes open.
         self.command.stdin(std::process::Stdio::null());
         self.command.stdout(std::process::Stdio::null());
         self.command.stderr(std::process::Stdio::null());
         let (mut child, joint) = started.map_err(|error| self.failed(&error))?;
-        let ends = Ends {
-            stdin: child.stdin.take().map(Into::into),
-            stdout: joint.map(Into::into).or_else(|| child.stdout.take().map(Into::into)),
-            stderr: child.stderr.take().map(Into::into),
-        };
-        Process::new(&event_loop, child, ends, self.kill_on_drop)
+        let mut ends = Ends::of(&mut child);
+        ends.stdout = ends.stdout.or(joint.map(Into::into));
+        Ok((child, ends))
     }
 
     /// The child, and its output if that is joint with its errors.
-    fn start(&mut self) -> io::Result<(std::process::Child, Option<StdReader>)> {
+    fn start_with_streams(&mut self) -> io::Result<(std::process::Child, Option<StdReader>)> {
         let inherit = Stdio::inherit();
         let stdout = self.stdout.as_ref().unwrap_or(&inherit);
         self.command.stdin(self.stdin.as_ref().unwrap_or(&inherit).to_std()?);
@@ -236,6 +239,14 @@ impl Command {
             }
         }
         Ok((self.command.spawn()?, joint))
+    }
+
+    /// Makes pipes of the streams that have not been set.
+    pub(super) fn pipes_by_default(&mut self) -> &mut Command {
+        self.stdin.get_or_insert_with(Stdio::piped);
+        self.stdout.get_or_insert_with(Stdio::piped);
+        self.stderr.get_or_insert_with(|| Stderr::Own(Stdio::piped()));
+        self
     }
 
     fn failed(&self, error: &io::Error) -> io::Error {
@@ -277,9 +288,7 @@ impl Command {
     #[track_caller]
     pub fn output(&mut self) -> Result<Output> {
         self.stdin.get_or_insert_with(Stdio::null);
-        self.stdout.get_or_insert_with(Stdio::piped);
-        self.stderr.get_or_insert_with(|| Stderr::Own(Stdio::piped()));
-        self.spawn()?.communicate(b"")
+        self.pipes_by_default().spawn()?.communicate(b"")
     }
 }
 

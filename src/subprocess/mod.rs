@@ -34,11 +34,16 @@ mod stdio;
 mod process;
 mod talking;
 mod command;
+mod transport;
+mod protocol;
+mod starting;
 
 pub use command::Command;
 pub use process::{Process, returncode};
+pub use protocol::{SubprocessHandle, SubprocessProtocol};
 pub use std::process::{ExitStatus, Output};
 pub use stdio::Stdio;
+pub use transport::{SubprocessProtocolRef, SubprocessTransport};
 
 use std::ffi::OsStr;
 

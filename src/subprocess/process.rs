@@ -1,16 +1,15 @@
 //! [`Process`]: a child process that has been started.
 
 use std::fmt;
-use std::io;
-use std::os::fd::OwnedFd;
 use std::os::unix::process::ExitStatusExt;
 use std::rc::Rc;
 
+use super::stdio::Ends;
 use super::talking::{Pipes, Talk};
 use super::watching::Child;
 use super::{ExitStatus, Output};
 use crate::base_events::{EventLoop, get_running_loop};
-use crate::exceptions::{Error, Result};
+use crate::exceptions::Result;
 use crate::pipes::{PipeReader, PipeWriter};
 use crate::signals::Signal;
 
@@ -34,13 +33,6 @@ pub struct Process {
     pub stderr: Option<PipeReader>,
     talk: Talk,
     held: Held,
-}
-
-/// This process's ends of the pipes to it.
-pub(super) struct Ends {
-    pub(super) stdin: Option<OwnedFd>,
-    pub(super) stdout: Option<OwnedFd>,
-    pub(super) stderr: Option<OwnedFd>,
 }
 
 impl Process {
@@ -80,11 +72,7 @@ impl Process {
     /// case the child is killed.
     pub fn from_std(mut child: std::process::Child) -> Result<Process> {
         let event_loop = get_running_loop()?;
-        let ends = Ends {
-            stdin: child.stdin.take().map(Into::into),
-            stdout: child.stdout.take().map(Into::into),
-            stderr: child.stderr.take().map(Into::into),
-        };
+        let ends = Ends::of(&mut child);
         Process::new(&event_loop, child, ends, false)
     }
 
@@ -192,11 +180,7 @@ impl Process {
     /// Kind `Io`, of I/O kind `NotFound`, if the process has ended and has been waited
     /// for (`ProcessLookupError`); those of the system, as for a process of another user.
     pub fn send_signal(&self, signal: Signal) -> Result {
-        if self.held.child.process().send_signal(signal.as_raw())? {
-            return Ok(());
-        }
-        let text = format!("cannot send {signal} to process {}: it has ended", self.pid());
-        Err(Error::from(io::Error::new(io::ErrorKind::NotFound, text)))
+        self.held.child.send_signal(signal)
     }
 
     /// Asks it to end, by SIGTERM.

@@ -1,4 +1,5 @@
-//! [`Stdio`]: what a child process has as its standard input, output and error.
+//! [`Stdio`]: what a child process has as its standard input, output and error, and
+//! this process's ends of it.
 
 use std::fmt;
 use std::fs::File;
@@ -75,6 +76,24 @@ impl Stdio {
         match &self.0 {
             Kind::Inherit => Ok(io::stdout().into()),
             _ => self.to_std(),
+        }
+    }
+}
+
+/// This process's ends of the pipes to a child.
+pub(super) struct Ends {
+    pub(super) stdin: Option<OwnedFd>,
+    pub(super) stdout: Option<OwnedFd>,
+    pub(super) stderr: Option<OwnedFd>,
+}
+
+impl Ends {
+    /// Takes those that std's child has.
+    pub(super) fn of(child: &mut std::process::Child) -> Ends {
+        Ends {
+            stdin: child.stdin.take().map(Into::into),
+            stdout: child.stdout.take().map(Into::into),
+            stderr: child.stderr.take().map(Into::into),
         }
     }
 }

@@ -29,8 +29,17 @@ use crate::exceptions::{Error, ErrorKind, Result};
 use crate::remote::LoopHandle;
 use crate::reports::{ExceptionContext, ExceptionSource};
 use crate::selectors::{Direction, Listener, Registration};
+use crate::signals::Signal;
 use crate::sys::process::{pidfd_open, wait_for_end};
 use crate::waiters::Waiters;
+
+/// Whoever is told of the end of a process, once.
+pub(super) trait Watcher {
+    /// It has ended.
+    fn ended(self: Rc<Self>);
+    /// The loop is closed, and nobody will be told.
+    fn abandoned(self: Rc<Self>);
+}
 
 /// A child process on the side of its loop.
 pub(super) struct Child {
@@ -38,6 +47,7 @@ pub(super) struct Child {
     scheduler: Weak<Scheduler>,
     status: Cell<Option<ExitStatus>>,
     waiters: Waiters,
+    watcher: RefCell<Option<Rc<dyn Watcher>>>,
     /// While it runs and anybody has it.
     outstanding: RefCell<Option<Outstanding>>,
 }
@@ -75,6 +85,7 @@ impl Child {
             scheduler: Rc::downgrade(event_loop.scheduler()),
             status: Cell::new(None),
             waiters: Waiters::default(),
+            watcher: RefCell::new(None),
             outstanding: RefCell::new(Some(event_loop.outstanding())),
         })
     }
@@ -120,7 +131,38 @@ impl Child {
         self.status.set(Some(status));
         self.detach();
         self.waiters.wake_all();
+        let watcher = self.watcher.take();
+        if let Some(watcher) = watcher {
+            watcher.ended();
+        }
         true
+    }
+
+    /// The loop is closed. Whoever watches owns the child, which is a circle.
+    fn abandon(&self) {
+        let watcher = self.watcher.take();
+        if let Some(watcher) = watcher {
+            watcher.abandoned();
+        }
+    }
+
+    /// Has somebody told of its end, which nobody can have heard of yet.
+    pub(super) fn set_watcher(&self, watcher: Rc<dyn Watcher>) {
+        *self.watcher.borrow_mut() = Some(watcher);
+    }
+
+    /// Sends it a signal.
+    ///
+    /// # Errors
+    ///
+    /// Those of the system; I/O kind `NotFound` if it has been waited for.
+    pub(super) fn send_signal(&self, signal: Signal) -> Result {
+        if self.process.send_signal(signal.as_raw())? {
+            return Ok(());
+        }
+        let pid = self.process.pid();
+        let text = format!("cannot send {signal} to process {pid}: it has ended");
+        Err(io::Error::new(io::ErrorKind::NotFound, text).into())
     }
 
     /// Suspends the task until it has ended.
@@ -191,6 +233,7 @@ impl Drop for Watch {
             scheduler.reports().report(&ExceptionContext::new(ExceptionSource::Leaked, text));
         }
         adopt(self.child.process.clone());
+        self.child.abandon();
     }
 }
 
@@ -211,6 +254,14 @@ impl ByThread {
 
     fn remove(&self, number: u64) -> Option<Rc<Child>> {
         self.children.borrow_mut().remove(&number)
+    }
+}
+
+impl Drop for ByThread {
+    fn drop(&mut self) {
+        for child in self.children.take().into_values() {
+            child.abandon();
+        }
     }
 }
 

@@ -3,6 +3,8 @@
 mod closing;
 mod descriptors;
 mod ends;
+mod protocols;
+mod raising;
 mod settings;
 mod talking;
 mod without_pidfd;
