@@ -12,6 +12,8 @@
 #![doc = include_str!("from_asyncio/rest.md")]
 
 // What the tables link to.
+#[cfg(all(doc, feature = "process"))]
+use crate::subprocess;
 #[cfg(doc)]
 use crate::{
     AnyTask, AsCompleted, Awaitable, Barrier, BoundedSemaphore, CallbackId, ConcurrentFuture,
@@ -20,6 +22,6 @@ use crate::{
     Queue, ReturnWhen, Runner, Scope, Semaphore, StreamReader, Task, TaskBuilder, TaskGroup,
     ThreadPoolExecutor, Timeout, TimerHandle, Waited, all_tasks, as_completed, call_at, call_later,
     call_soon, current_task, ensure_future, gather, gather_results, get_running_loop, graph, net,
-    run, run_coroutine_threadsafe, shield, signals, sleep, spawn, task_group, timeout, timeout_at,
-    to_thread, wait, wait_for, wrap_future, yield_now,
+    pipes, run, run_coroutine_threadsafe, shield, signals, sleep, spawn, task_group, timeout,
+    timeout_at, to_thread, wait, wait_for, wrap_future, yield_now,
 };

@@ -126,7 +126,10 @@ mod datagrams;
 pub mod blocking;
 // -- floor 6: friendly face
 pub mod net;
+pub mod pipes;
 mod streams;
+#[cfg(feature = "process")]
+pub mod subprocess;
 // -- floor 7: watchers
 pub mod graph;
 pub mod from_asyncio;

@@ -1,4 +1,4 @@
-//! What differs by platform: pages of memory, faults and signals.
+//! What differs by platform: pages of memory, faults, signals, descriptors, processes.
 //!
 //! Everything here talks to the kernel through `libc` and knows nothing of
 //! coroutines, tasks or loops. Linux is the platform it is made for and tested
@@ -10,6 +10,8 @@
 //! - [`signal`]: a signal becomes a readable descriptor.
 //! - [`peer`]: who is at the other end of a Unix socket.
 //! - [`coarse`]: a clock that is cheap to read.
+//! - [`descriptor`]: whether operations on a descriptor block, and what they leave.
+//! - `process` (the feature of that name): child processes, their signals and ends.
 
 #![allow(unsafe_code)]
 #![deny(unsafe_op_in_unsafe_fn)]
@@ -18,9 +20,12 @@
 compile_error!("stackio maps its own coroutine stacks, which is written for Unix only so far");
 
 pub(crate) mod coarse;
+pub(crate) mod descriptor;
 pub(crate) mod mapping;
 pub(crate) mod overflow;
 pub(crate) mod peer;
+#[cfg(feature = "process")]
+pub(crate) mod process;
 pub(crate) mod signal;
 pub(crate) mod slab;
 

@@ -23,6 +23,7 @@ use std::sync::atomic::{AtomicI32, AtomicU8, AtomicU32, Ordering::SeqCst};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use super::SavedErrno;
+use super::descriptor::set_nonblocking;
 
 /// How often each signal arrived, by its number; more than any Unix has.
 static COUNTS: [AtomicU32; 129] = [const { AtomicU32::new(0) }; 129];
@@ -106,8 +107,9 @@ impl SignalPipe {
     pub(crate) fn new() -> io::Result<SignalPipe> {
         // Both ends are CLOEXEC.
         let (reader, writer) = io::pipe()?;
-        set_nonblocking(&reader)?;
-        set_nonblocking(&writer)?;
+        // The handler must never block, and neither must the loop.
+        set_nonblocking(&reader, true)?;
+        set_nonblocking(&writer, true)?;
         let claim = Claim::new();
         claim.0.writer.store(writer.as_raw_fd(), SeqCst);
         Ok(SignalPipe { _claim: claim, _writer: writer, reader })
@@ -283,19 +285,6 @@ fn action(signal: libc::c_int, new: Option<&libc::sigaction>) -> io::Result<libc
             0 => Ok(old),
             _ => Err(io::Error::last_os_error()),
         }
-    }
-}
-
-/// The handler must never block, and neither must the loop.
-fn set_nonblocking(pipe: &impl AsRawFd) -> io::Result<()> {
-    // SAFETY: the descriptor is open as long as `pipe` is borrowed.
-    let done = unsafe {
-        let flags = libc::fcntl(pipe.as_raw_fd(), libc::F_GETFL);
-        libc::fcntl(pipe.as_raw_fd(), libc::F_SETFL, flags | libc::O_NONBLOCK)
-    };
-    match done {
-        -1 => Err(io::Error::last_os_error()),
-        _ => Ok(()),
     }
 }
 

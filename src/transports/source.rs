@@ -6,7 +6,9 @@ use std::net::Shutdown;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::FileTypeExt;
 
-use socket2::{Domain, SockRef, Socket, Type};
+use socket2::{Domain, Socket, Type};
+
+use crate::sys::descriptor::{is_read_whole, set_nonblocking};
 
 /// Writing to a socket whose peer is gone is an error and no signal, in a program that
 /// is not Rust's as well.
@@ -69,7 +71,11 @@ impl Source {
     /// On a Unix socket a read stops at a message that carries descriptors, on a
     /// terminal at the end of a line.
     pub(crate) fn short_read_empties(&self) -> bool {
-        matches!(self, Source::Internet(_))
+        match self {
+            Source::Internet(_) => true,
+            Source::Local(_) => false,
+            Source::Reading(file) | Source::Writing(file) => is_read_whole(file).unwrap_or(false),
+        }
     }
 
     /// A descriptor to read from, in non-blocking mode.
@@ -155,7 +161,6 @@ fn waitable(descriptor: OwnedFd) -> io::Result<File> {
         let text = "only pipes, sockets and character devices can be waited for";
         return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
     }
-    // It sets `O_NONBLOCK`, which is the same for all descriptors.
-    SockRef::from(&file).set_nonblocking(true)?;
+    set_nonblocking(&file, true)?;
     Ok(file)
 }

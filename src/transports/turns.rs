@@ -167,8 +167,11 @@ pub(crate) trait TakesTurns: Runnable + Listener + Sized + 'static {
         }
     }
 
-    /// Has the selector watch the descriptor.
+    /// Has the selector watch the descriptor, if it does not yet.
     fn register(self: &Rc<Self>) {
+        if self.turns().registration.get().is_some() {
+            return;
+        }
         let Some(fd) = self.descriptor() else { return };
         match self.turns().driver.register(fd) {
             Ok(registration) => {

@@ -18,6 +18,7 @@ const RUN_BY: &[(&str, &str)] = &[
     ("e05_task_tree", "examples::e05_task_tree_draws_who_waits_for_whom"),
     ("million", "examples::million_suspends_as_many_tasks_as_it_is_told"),
     ("e04_sequential", "examples::e04_sequential_serves_its_guests_in_any_order"),
+    ("subprocess_pipeline", "examples::subprocess_pipeline_gives_the_same_in_three_ways"),
 ];
 
 const LIMIT: Duration = Duration::from_secs(30);
@@ -45,6 +46,12 @@ fn e04_sequential_serves_its_guests_in_any_order() {
 #[test]
 fn e05_task_tree_draws_who_waits_for_whom() {
     assert_prints("e05_task_tree", include_str!("expected/e05_task_tree.txt"));
+}
+
+#[test]
+#[cfg(feature = "process")]
+fn subprocess_pipeline_gives_the_same_in_three_ways() {
+    assert_prints("subprocess_pipeline", include_str!("expected/subprocess_pipeline.txt"));
 }
 
 #[test]

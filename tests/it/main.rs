@@ -23,12 +23,15 @@ mod locks;
 mod loops;
 mod message_protocol;
 mod net;
+mod pipes;
 mod queues;
 mod sendfile;
 mod servers;
 mod signals;
 mod stacks;
 mod streams;
+#[cfg(feature = "process")]
+mod subprocess;
 mod support;
 mod taskgroups;
 mod tasks;

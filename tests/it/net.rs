@@ -2,7 +2,7 @@
 
 mod accepting;
 mod adapters;
-mod alone;
+pub mod alone;
 mod cancelling;
 mod connecting;
 mod crowd;

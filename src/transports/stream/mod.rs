@@ -31,6 +31,8 @@ pub(crate) struct StreamTransport {
     buffer: Rc<SharedBuffer<READ_SIZE>>,
     /// None once it is closed.
     source: RefCell<Option<Source>>,
+    /// See [`Source::short_read_empties`].
+    short_read_empties: bool,
     outgoing: RefCell<Outgoing>,
     /// While a file is being sent: who does that, and waits until more can be.
     sending: RefCell<Option<Future<()>>>,
@@ -61,6 +63,7 @@ impl StreamTransport {
             link: Link::new(event_loop.scheduler().clone(), protocol),
             turns: Turns::new(event_loop, made_at),
             buffer: event_loop.service(SharedBuffer::default),
+            short_read_empties: source.short_read_empties(),
             source: RefCell::new(Some(source)),
             outgoing: RefCell::default(),
             sending: RefCell::new(None),

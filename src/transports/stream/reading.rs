@@ -7,7 +7,6 @@ use super::StreamTransport;
 use crate::selectors::Direction;
 use crate::transports::interface::{BaseTransport, Filled, ProtocolRef};
 use crate::transports::link::{deliver, fatal};
-use crate::transports::source::Source;
 use crate::transports::turns::{Did, TakesTurns, retry};
 
 impl StreamTransport {
@@ -34,10 +33,6 @@ impl StreamTransport {
         }
     }
 
-    fn short_read_empties(&self) -> bool {
-        self.source.borrow().as_ref().is_some_and(Source::short_read_empties)
-    }
-
     fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
         match &*self.source.borrow() {
             Some(source) => retry(|| source.read(buffer)),
@@ -55,7 +50,7 @@ impl StreamTransport {
                     deliver(self, "data_received", |protocol| protocol.data_received(data));
                 }
                 if !self.link.closing.get() {
-                    let emptied = length < room && self.short_read_empties();
+                    let emptied = length < room && self.short_read_empties;
                     self.did(Direction::Read, if emptied { Did::Some } else { Did::All });
                 }
             }

@@ -28,7 +28,7 @@ const FLOORS: &[&str] = &[
     "flow_control framing transports protocols message_protocol tls sslproto connections servers \
      datagrams blocking",
     // The friendly face.
-    "net streams subprocess compat",
+    "net pipes streams subprocess compat",
     // Watchers.
     "graph inspect sim from_asyncio guide",
 ];
