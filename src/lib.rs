@@ -120,6 +120,8 @@ pub mod framing;
 pub mod transports;
 mod protocols;
 mod message_protocol;
+#[cfg(feature = "tls")]
+pub mod tls;
 mod connections;
 mod servers;
 pub mod blocking;

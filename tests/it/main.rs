@@ -33,3 +33,5 @@ mod taskgroups;
 mod tasks;
 mod threads;
 mod tidy;
+#[cfg(feature = "tls")]
+mod tls;
