@@ -122,6 +122,8 @@ mod protocols;
 mod message_protocol;
 #[cfg(feature = "tls")]
 pub mod tls;
+#[cfg(feature = "tls")]
+mod sslproto;
 mod connections;
 mod servers;
 pub mod blocking;

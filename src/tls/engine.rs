@@ -191,7 +191,7 @@ impl Engine {
     }
 
     /// What it is called in texts.
-    pub(super) fn title(&self) -> &str {
+    pub(crate) fn title(&self) -> &str {
         &self.title
     }
 

@@ -38,7 +38,7 @@
 mod errors;
 mod info;
 mod trust;
-mod config;
+pub(crate) mod config;
 mod client;
 mod server;
 pub mod engine;
