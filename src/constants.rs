@@ -67,3 +67,22 @@ pub(crate) const DATAGRAM_SIZE: usize = 256 * 1024 + 1;
 /// Buffers that are written by one `writev`; the system's limit is 1,024, and more than
 /// these seldom wait.
 pub(crate) const WRITE_BUFFERS: usize = 64;
+
+// TLS.
+
+/// How long a TLS handshake may take; asyncio's figure.
+#[cfg(feature = "tls")]
+pub(crate) const SSL_HANDSHAKE_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(60);
+
+/// How long the end of a TLS connection may take; asyncio's figure.
+#[cfg(feature = "tls")]
+pub(crate) const SSL_SHUTDOWN_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(30);
+
+/// Bytes of plaintext from which on an encrypted connection takes no more from its peer,
+/// and the most ciphertext that it reads at a time: a record.
+#[cfg(feature = "tls")]
+pub(crate) const TLS_READ_SIZE: usize = 16 * 1024;
+
+/// Bytes that are encrypted at a time.
+#[cfg(feature = "tls")]
+pub(crate) const TLS_WRITE_SIZE: usize = 64 * 1024;

@@ -244,11 +244,14 @@ impl Error {
     }
 
     /// The error inside, if it is of type `E`: what `?` was applied to, or what
-    /// was given to [`Error::new`].
+    /// was given to [`Error::new`]. An `io::Error` is looked into.
     pub fn downcast_ref<E: StdError + 'static>(&self) -> Option<&E> {
         match &self.0.payload {
             Payload::Custom(error) => error.downcast_ref(),
-            Payload::Io(error) => (error as &(dyn StdError + 'static)).downcast_ref(),
+            Payload::Io(error) => {
+                let itself = (error as &(dyn StdError + 'static)).downcast_ref();
+                itself.or_else(|| error.get_ref()?.downcast_ref())
+            }
             _ => None,
         }
     }

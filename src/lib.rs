@@ -120,6 +120,10 @@ pub mod framing;
 pub mod transports;
 mod protocols;
 mod message_protocol;
+#[cfg(feature = "tls")]
+pub mod tls;
+#[cfg(feature = "tls")]
+mod sslproto;
 mod connections;
 mod servers;
 mod datagrams;

@@ -123,6 +123,13 @@ impl<P: Told> Link<P> {
         }
     }
 
+    /// Lets go of a protocol that was never told of the connection, and is not to be.
+    #[cfg(feature = "tls")]
+    pub(crate) fn forget_protocol(&self) {
+        let former = self.protocol.take();
+        drop(former);
+    }
+
     /// Has something called when the connection is lost, after the protocol.
     pub(crate) fn on_lost(&self, what: OnLost) {
         self.on_lost.borrow_mut().push(what);

@@ -37,3 +37,5 @@ mod taskgroups;
 mod tasks;
 mod threads;
 mod tidy;
+#[cfg(feature = "tls")]
+mod tls;
