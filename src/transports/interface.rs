@@ -17,7 +17,7 @@ use crate::exceptions::{Error, ErrorKind, Result};
 use crate::fiber::without_suspending;
 use crate::flow_control::FlowControl;
 use crate::futures::Future;
-use crate::reports::catch_panic;
+use crate::reports::{catch_panic, report_anywhere};
 use crate::transports::extra::ExtraInfo;
 
 /// A protocol of whatever type, as a transport calls it. An error is what the protocol
@@ -154,6 +154,37 @@ impl ProtocolRef {
     /// As [`connection_made`](ProtocolRef::connection_made).
     pub fn connection_lost(&self, error: Option<Error>) -> Result {
         self.call(|protocol| protocol.connection_lost(error))
+    }
+
+    /// Better write nothing more for now. If the protocol is in the middle of another
+    /// call, it is told after that.
+    ///
+    /// # Errors
+    ///
+    /// What the protocol raised, if it was told at once.
+    pub fn pause_writing(&self) -> Result {
+        self.tell_paused(true)
+    }
+
+    /// The opposite.
+    ///
+    /// # Errors
+    ///
+    /// As [`pause_writing`](ProtocolRef::pause_writing).
+    pub fn resume_writing(&self) -> Result {
+        self.tell_paused(false)
+    }
+
+    fn tell_paused(&self, paused: bool) -> Result {
+        self.set_writing_paused(paused).unwrap_or_else(|| {
+            let later = self.clone();
+            self.0.after(move || {
+                if let Err(error) = later.tell_paused(paused) {
+                    report_anywhere("a protocol failed while it was told to pause", Some(error));
+                }
+            });
+            Ok(())
+        })
     }
 
     /// Writing is to pause, or to go on; `None` if the protocol is being called, so

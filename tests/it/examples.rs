@@ -16,6 +16,8 @@ const RUN_BY: &[(&str, &str)] = &[
     ("e02_mini_asyncio", "examples::e02_mini_asyncio_has_all_pages_under_way_at_once"),
     ("e03_the_flow", "examples::e03_the_flow_tells_its_seven_steps"),
     ("e05_task_tree", "examples::e05_task_tree_draws_who_waits_for_whom"),
+    ("e07_producers", "examples::e07_producers_hold_the_same_bytes_back_in_three_ways"),
+    ("json_rpc", "examples::json_rpc_says_the_same_over_every_carrier"),
     ("million", "examples::million_suspends_as_many_tasks_as_it_is_told"),
     ("e04_sequential", "examples::e04_sequential_serves_its_guests_in_any_order"),
     ("subprocess_pipeline", "examples::subprocess_pipeline_gives_the_same_in_three_ways"),
@@ -52,6 +54,16 @@ fn e05_task_tree_draws_who_waits_for_whom() {
 #[cfg(feature = "process")]
 fn subprocess_pipeline_gives_the_same_in_three_ways() {
     assert_prints("subprocess_pipeline", include_str!("expected/subprocess_pipeline.txt"));
+}
+
+#[test]
+fn e07_producers_hold_the_same_bytes_back_in_three_ways() {
+    assert_prints("e07_producers", include_str!("expected/e07_producers.txt"));
+}
+
+#[test]
+fn json_rpc_says_the_same_over_every_carrier() {
+    assert_prints("json_rpc", include_str!("expected/json_rpc.txt"));
 }
 
 #[test]
