@@ -16,6 +16,7 @@ const RUN_BY: &[(&str, &str)] = &[
     ("e02_mini_asyncio", "examples::e02_mini_asyncio_has_all_pages_under_way_at_once"),
     ("e03_the_flow", "examples::e03_the_flow_tells_its_seven_steps"),
     ("e05_task_tree", "examples::e05_task_tree_draws_who_waits_for_whom"),
+    ("tls_echo", "examples::tls_echo_is_heard_and_refuses_the_wrong_name"),
     ("million", "examples::million_suspends_as_many_tasks_as_it_is_told"),
     ("e04_sequential", "examples::e04_sequential_serves_its_guests_in_any_order"),
     ("subprocess_pipeline", "examples::subprocess_pipeline_gives_the_same_in_three_ways"),
@@ -52,6 +53,12 @@ fn e05_task_tree_draws_who_waits_for_whom() {
 #[cfg(feature = "process")]
 fn subprocess_pipeline_gives_the_same_in_three_ways() {
     assert_prints("subprocess_pipeline", include_str!("expected/subprocess_pipeline.txt"));
+}
+
+#[test]
+#[cfg(feature = "tls")]
+fn tls_echo_is_heard_and_refuses_the_wrong_name() {
+    assert_prints("tls_echo", include_str!("expected/tls_echo.txt"));
 }
 
 #[test]
