@@ -5,6 +5,7 @@ use std::collections::{HashMap, VecDeque};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
+use stackio::tls::ClientConfig;
 use stackio::{
     Error, Queue, Result, ReturnWhen, Task, gather_results, sleep, spawn, timeout, wait,
 };
@@ -77,9 +78,14 @@ pub enum Ending {
 }
 
 /// Crawls from `start`. An error means that it could not begin.
-pub fn crawl(start: Url, options: &Options, progress: Rc<Progress>) -> Result<(Report, Ending)> {
+pub fn crawl(
+    start: Url,
+    options: &Options,
+    tls: Option<ClientConfig>,
+    progress: Rc<Progress>,
+) -> Result<(Report, Ending)> {
     let began = Instant::now();
-    let crawler = Rc::new(Crawler::new(start, options, progress));
+    let crawler = Rc::new(Crawler::new(start, options, tls, progress));
     let ending = match crawler.run(options.concurrency) {
         Ok(()) => Ending::Complete,
         Err(e) if e.is_cancelled() => Ending::Interrupted,
@@ -89,7 +95,12 @@ pub fn crawl(start: Url, options: &Options, progress: Rc<Progress>) -> Result<(R
 }
 
 impl Crawler {
-    fn new(start: Url, options: &Options, progress: Rc<Progress>) -> Crawler {
+    fn new(
+        start: Url,
+        options: &Options,
+        tls: Option<ClientConfig>,
+        progress: Rc<Progress>,
+    ) -> Crawler {
         Crawler {
             timeout: options.timeout,
             max_pages: options.max_pages,
@@ -100,7 +111,7 @@ impl Crawler {
             known: RefCell::new(HashMap::from([(start.clone(), Known::default())])),
             hops: RefCell::default(),
             problems: RefCell::default(),
-            pool: Pool::new(LIMITS),
+            pool: Pool::new(LIMITS, tls),
             report: RefCell::new(Report::new(&start)),
             progress,
             start,

@@ -275,9 +275,13 @@ fn ended_in_chunk(got: usize) -> io::Error {
 
 /// A peer that closed while we wrote, or before its first byte, gave no response.
 fn hung_up(error: io::Error) -> io::Error {
-    use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, NotConnected};
+    use io::ErrorKind::{
+        BrokenPipe, ConnectionAborted, ConnectionReset, NotConnected, UnexpectedEof,
+    };
     match error.kind() {
-        BrokenPipe | ConnectionAborted | ConnectionReset | NotConnected => Fault::NoResponse.into(),
+        BrokenPipe | ConnectionAborted | ConnectionReset | NotConnected | UnexpectedEof => {
+            Fault::NoResponse.into()
+        }
         _ => error,
     }
 }

@@ -1,6 +1,7 @@
 //! The command line.
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use url::Url;
@@ -18,6 +19,8 @@ Options:
                       [default: 1000]
   --timeout SECONDS   for each request, until the end of its answer
                       [default: 10; 2 for the site on this machine]
+  --ca FILE           trust the certificates in this PEM file as well, for https
+  --https             serve the site on this machine by https
   --json              the report as one JSON object, the last line of stdout
   --help              this text
 
@@ -37,6 +40,10 @@ pub struct Options {
     pub concurrency: usize,
     pub max_pages: usize,
     pub timeout: Duration,
+    /// A file of certificates to trust.
+    pub ca: Option<PathBuf>,
+    /// Whether the embedded site is served by https.
+    pub https: bool,
     pub json: bool,
 }
 
@@ -51,7 +58,8 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, S
     let mut arguments = arguments.into_iter();
     let mut start = None;
     let mut timeout = None;
-    let (mut concurrency, mut max_pages, mut json) = (16, 1000, false);
+    let (mut concurrency, mut max_pages) = (16, 1000);
+    let (mut ca, mut https, mut json) = (None, false, false);
     while let Some(argument) = arguments.next() {
         let argument = text(argument)?;
         let (name, attached) = match argument.split_once('=') {
@@ -69,15 +77,20 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, S
             "--concurrency" => concurrency = number(name, &value()?, MAX_CONCURRENCY)?,
             "--max-pages" => max_pages = number(name, &value()?, usize::MAX)?,
             "--timeout" => timeout = Some(seconds(&value()?)?),
-            "--json" | "--help" | "-h" if attached.is_some() => {
+            "--ca" => ca = Some(PathBuf::from(value()?)),
+            "--json" | "--https" | "--help" | "-h" if attached.is_some() => {
                 return Err(format!("{name} takes no value"));
             }
             "--json" => json = true,
+            "--https" => https = true,
             "--help" | "-h" => return Ok(Command::Help),
             _ if name.starts_with('-') => return Err(format!("unknown option {name}")),
             _ if start.is_some() => return Err(format!("a second URL: {argument}")),
             _ => start = Some(url(&argument)?),
         }
+    }
+    if let (true, Some(url)) = (https, &start) {
+        return Err(format!("--https is for the site on this machine, not for {url}"));
     }
     let usual = if start.is_none() { EMBEDDED_TIMEOUT } else { TIMEOUT };
     Ok(Command::Crawl(Options {
@@ -85,6 +98,8 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, S
         concurrency,
         max_pages,
         timeout: timeout.unwrap_or(usual),
+        ca,
+        https,
         json,
     }))
 }
@@ -113,13 +128,12 @@ fn seconds(value: &str) -> Result<Duration, String> {
 fn url(argument: &str) -> Result<Url, String> {
     let mut url = Url::parse(argument).map_err(|error| match error {
         url::ParseError::RelativeUrlWithoutBase => {
-            format!("bad URL {argument:?}: it does not begin with http://")
+            format!("bad URL {argument:?}: it does not begin with http:// or https://")
         }
         error => format!("bad URL {argument:?}: {error}"),
     })?;
     match url.scheme() {
-        "http" => {}
-        "https" => return Err(format!("{url}: https is not supported (not yet: TLS)")),
+        "http" | "https" => {}
         other => {
             return Err(format!("bad URL {argument:?}: {other:?} is not http (http:// in front?)"));
         }

@@ -1,20 +1,54 @@
-//! Connections kept open from one request to the next, per host.
+//! Connections kept open from one request to the next, per host; with TLS or without.
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
-use std::io;
+use std::io::{self, Read, Write};
 use std::net::SocketAddr;
 
 use stackio::Result;
 use stackio::net::{TcpStream, ToAddrs};
+use stackio::tls::{ClientConfig, TlsStream};
 use url::{Host, Position, Url};
 
 use crate::http::{self, Connection, Limits, Request, Response};
 
+/// What an HTTP connection runs over.
+enum Stream {
+    Plain(TcpStream),
+    Tls(Box<TlsStream<TcpStream>>),
+}
+
+impl Read for Stream {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Stream::Plain(stream) => stream.read(buffer),
+            Stream::Tls(stream) => stream.read(buffer),
+        }
+    }
+}
+
+impl Write for Stream {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Stream::Plain(stream) => stream.write(bytes),
+            Stream::Tls(stream) => stream.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match self {
+            Stream::Plain(stream) => stream.flush(),
+            Stream::Tls(stream) => stream.flush(),
+        }
+    }
+}
+
 /// The connections of one crawl.
 pub struct Pool {
     limits: Limits,
-    idle: RefCell<HashMap<String, Vec<Connection<TcpStream>>>>,
+    /// For sites that are served by https.
+    tls: Option<ClientConfig>,
+    idle: RefCell<HashMap<String, Vec<Connection<Stream>>>>,
     /// A name is resolved once: the answer outlives a crawl.
     addresses: RefCell<HashMap<String, Vec<SocketAddr>>>,
     pub opened: Cell<u64>,
@@ -23,9 +57,10 @@ pub struct Pool {
 }
 
 impl Pool {
-    pub fn new(limits: Limits) -> Pool {
+    pub fn new(limits: Limits, tls: Option<ClientConfig>) -> Pool {
         Pool {
             limits,
+            tls,
             idle: RefCell::default(),
             addresses: RefCell::default(),
             opened: Cell::new(0),
@@ -59,7 +94,7 @@ impl Pool {
         Ok(())
     }
 
-    fn exchange(&self, mut connection: Connection<TcpStream>, url: &Url) -> io::Result<Response> {
+    fn exchange(&self, mut connection: Connection<Stream>, url: &Url) -> io::Result<Response> {
         let request = Request {
             method: "GET",
             // As the URL has it: brackets around IPv6, and the port unless it is the usual one.
@@ -73,11 +108,20 @@ impl Pool {
         Ok(response)
     }
 
-    fn connect(&self, url: &Url) -> Result<Connection<TcpStream>> {
+    fn connect(&self, url: &Url) -> Result<Connection<Stream>> {
         let addresses = self.resolve(url)?;
         let stream = TcpStream::connect(addresses.as_slice())?;
         bump(&self.opened);
         stream.set_nodelay(true)?;
+        let stream = match &self.tls {
+            None => Stream::Plain(stream),
+            Some(config) => {
+                let name = url.host_str().unwrap_or_default();
+                // An IPv6 address has brackets in a URL, and none in a certificate.
+                let name = name.trim_start_matches('[').trim_end_matches(']');
+                Stream::Tls(Box::new(TlsStream::connect(config, name, stream)?))
+            }
+        };
         Ok(Connection::new(stream))
     }
 
@@ -98,11 +142,11 @@ impl Pool {
         Ok(found)
     }
 
-    fn take(&self, url: &Url) -> Option<Connection<TcpStream>> {
+    fn take(&self, url: &Url) -> Option<Connection<Stream>> {
         self.idle.borrow_mut().get_mut(key(url))?.pop()
     }
 
-    fn keep(&self, url: &Url, connection: Connection<TcpStream>) {
+    fn keep(&self, url: &Url, connection: Connection<Stream>) {
         let mut idle = self.idle.borrow_mut();
         idle.entry(key(url).to_owned()).or_default().push(connection);
     }

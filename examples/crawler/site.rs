@@ -1,18 +1,19 @@
 //! The site that is crawled when no other is named: a few hundred pages, good ones and bad ones,
-//! sent in every way that HTTP/1.1 has, by a server with a task for each connection.
+//! sent in every way that HTTP/1.1 has, by a server with a task for each connection; over TLS too.
 
 use std::fmt::Write as _;
 use std::io::{self, BufRead, BufReader, Read, Write};
 
 use stackio::net::{TcpListener, TcpStream};
+use stackio::tls::{ServerConfig, TlsStream};
 use stackio::{Error, Result, millis, secs, sleep, spawn};
 
 /// Pages of the tree: number `n` links to the ten from `10 * n` on.
 const PAGES: u32 = 300;
 const MAX_REQUEST: u64 = 16 * 1024;
 
-/// Serves until cancelled.
-pub fn serve(listener: &TcpListener) -> Result {
+/// Serves until cancelled, by https if there is a configuration for it.
+pub fn serve(listener: &TcpListener, tls: Option<&ServerConfig>) -> Result {
     loop {
         let stream = match listener.accept().map_err(Error::from) {
             Ok((stream, _)) => stream,
@@ -23,7 +24,8 @@ pub fn serve(listener: &TcpListener) -> Result {
                 continue;
             }
         };
-        spawn(move || match connection(&stream) {
+        let tls = tls.cloned();
+        spawn(move || match connection(stream, tls.as_ref()) {
             Err(e) if e.is_cancelled() => Err(e),
             // The client went away, or sends what is no request: not our trouble.
             Ok(()) | Err(_) => Ok(()),
@@ -31,16 +33,22 @@ pub fn serve(listener: &TcpListener) -> Result {
     }
 }
 
-/// One request after another, until either side has had enough.
-fn connection(stream: &TcpStream) -> Result {
+fn connection(stream: TcpStream, tls: Option<&ServerConfig>) -> Result {
     stream.set_nodelay(true)?;
-    let mut input = BufReader::new(stream);
-    while let Some(target) = read_request(&mut input)? {
-        if !respond(stream, &target)? {
-            return Ok(());
+    let Some(config) = tls else { return requests(stream).map(drop) };
+    let mut stream = requests(TlsStream::accept(config, stream)?)?;
+    Ok(stream.close_write()?)
+}
+
+/// One request after another, until either side has had enough; the stream is given back.
+fn requests<S: Read + Write>(stream: S) -> Result<S> {
+    let mut stream = BufReader::new(stream);
+    while let Some(target) = read_request(&mut stream)? {
+        if !respond(stream.get_mut(), &target)? {
+            break;
         }
     }
-    Ok(())
+    Ok(stream.into_inner())
 }
 
 /// The target of the next request, or none when there is no further one.
@@ -74,7 +82,7 @@ enum Delivery {
 }
 
 /// Answers one request; false when that was the last on this connection.
-fn respond(stream: &TcpStream, target: &str) -> Result<bool> {
+fn respond(stream: &mut dyn Write, target: &str) -> Result<bool> {
     let mut parts = target.trim_start_matches('/').splitn(2, '/');
     let section = parts.next().unwrap_or_default();
     let rest = parts.next().unwrap_or_default();
@@ -105,7 +113,7 @@ fn respond(stream: &TcpStream, target: &str) -> Result<bool> {
 }
 
 /// What is there and is no page; false if this is none of it.
-fn asset(stream: &TcpStream, name: &str) -> io::Result<bool> {
+fn asset(stream: &mut dyn Write, name: &str) -> io::Result<bool> {
     // Were these parsed as HTML, the links in them would be found missing.
     let trap = "<a href=/missing/trap>a link to nobody</a>";
     let kind = match name {
@@ -128,7 +136,7 @@ fn asset(stream: &TcpStream, name: &str) -> io::Result<bool> {
 }
 
 /// What does not work: errors the server admits to, and some that break the protocol.
-fn broken(stream: &TcpStream, name: &str) -> io::Result<bool> {
+fn broken(stream: &mut dyn Write, name: &str) -> io::Result<bool> {
     let head = "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n";
     let chunked = format!("{head}Transfer-Encoding: chunked\r\n\r\n");
     match name {
@@ -150,7 +158,7 @@ fn broken(stream: &TcpStream, name: &str) -> io::Result<bool> {
     Ok(false)
 }
 
-fn flood(mut stream: &TcpStream, before: &[u8], length: usize, after: &[u8]) -> io::Result<()> {
+fn flood(stream: &mut dyn Write, before: &[u8], length: usize, after: &[u8]) -> io::Result<()> {
     let one = [before, &vec![b'x'; length], after].concat();
     let many = one.repeat(32);
     loop {
@@ -158,20 +166,20 @@ fn flood(mut stream: &TcpStream, before: &[u8], length: usize, after: &[u8]) -> 
     }
 }
 
-fn send(mut stream: &TcpStream, text: &str) -> io::Result<()> {
+fn send(stream: &mut dyn Write, text: &str) -> io::Result<()> {
     stream.write_all(text.as_bytes())
 }
 
-fn html(stream: &TcpStream, body: &str, delivery: Delivery) -> io::Result<bool> {
+fn html(stream: &mut dyn Write, body: &str, delivery: Delivery) -> io::Result<bool> {
     write_response(stream, "200 OK", "text/html; charset=utf-8", body, delivery)
 }
 
-fn status(stream: &TcpStream, status: &str) -> io::Result<bool> {
+fn status(stream: &mut dyn Write, status: &str) -> io::Result<bool> {
     let body = format!("<h1>{status}</h1><a href=/missing/error-page>not a page, no link</a>");
     write_response(stream, status, "text/html", &body, Delivery::Length)
 }
 
-fn redirect(stream: &TcpStream, status: u16, to: &str) -> io::Result<bool> {
+fn redirect(stream: &mut dyn Write, status: u16, to: &str) -> io::Result<bool> {
     let head = format!("HTTP/1.1 {status} Elsewhere\r\nLocation: {to}\r\n");
     send(stream, &format!("{head}Content-Length: 0\r\n\r\n"))?;
     Ok(true)
@@ -189,7 +197,7 @@ fn delivery(number: u32) -> Delivery {
 }
 
 fn write_response(
-    stream: &TcpStream,
+    stream: &mut dyn Write,
     status: &str,
     kind: &str,
     body: &str,
@@ -209,7 +217,7 @@ fn write_response(
         for chunk in body.as_bytes().chunks(64) {
             send(stream, &std::mem::take(&mut text))?;
             send(stream, &format!("{:x};part\r\n", chunk.len()))?;
-            (&*stream).write_all(chunk)?;
+            stream.write_all(chunk)?;
             text += "\r\n";
         }
         text += "0\r\nX-Trailer: done\r\n\r\n";

@@ -2,6 +2,8 @@
 
 mod pair;
 mod pipes;
+#[cfg(feature = "tls")]
+mod secure;
 
 use std::os::fd::OwnedFd;
 use std::panic::Location;
@@ -32,12 +34,16 @@ pub(crate) trait Layer {
     /// The protocol that the descriptor's transport gets, and the transport that the
     /// user's protocol gets. `waiter` is completed when the layer is set up and the
     /// protocol knows of the connection, or failed.
+    ///
+    /// # Errors
+    ///
+    /// If the layer cannot begin.
     fn wrap(
         &self,
         event_loop: &EventLoop,
         protocol: ProtocolRef,
         waiter: Option<Future<()>>,
-    ) -> (ProtocolRef, Transport);
+    ) -> Result<(ProtocolRef, Transport)>;
 }
 
 /// Makes a transport of a descriptor, with a layer in between if there is one.
@@ -48,11 +54,11 @@ pub(crate) fn attach(
     layer: Option<&dyn Layer>,
     waiter: Option<Future<()>>,
     on_lost: Option<OnLost>,
-) -> Transport {
+) -> Result<Transport> {
     let (protocol, upper, waiter) = match layer {
         None => (protocol, None, waiter),
         Some(layer) => {
-            let (protocol, upper) = layer.wrap(event_loop, protocol, waiter);
+            let (protocol, upper) = layer.wrap(event_loop, protocol, waiter)?;
             (protocol, Some(upper), None)
         }
     };
@@ -60,7 +66,7 @@ pub(crate) fn attach(
     if let Some(on_lost) = on_lost {
         lower.on_lost(on_lost);
     }
-    upper.unwrap_or_else(|| lower.transport())
+    Ok(upper.unwrap_or_else(|| lower.transport()))
 }
 
 /// The same, and waits until the protocol knows of the connection.
@@ -77,7 +83,7 @@ pub(crate) fn establish<P: IntoProtocol<K>, K>(
     let made = Future::about("a connection to be made", event_loop.scheduler().clone());
     let waiter = Some(made.clone());
     let carrier = Carrier { source, peer, made_at: Location::caller() };
-    let transport = attach(event_loop, carrier, handle.erased(), layer, waiter, None);
+    let transport = attach(event_loop, carrier, handle.erased(), layer, waiter, None)?;
     match made.join() {
         Ok(()) => Ok((transport, handle)),
         Err(error) => {
@@ -109,6 +115,8 @@ pub struct Connector {
     options: ConnectOptions,
     nagle: bool,
     layer: Option<Rc<dyn Layering>>,
+    /// Whose certificate is expected, if not that of the host.
+    hostname: Option<String>,
 }
 
 /// A [`Layer`] for a peer of that name.
@@ -162,13 +170,14 @@ impl Connector {
         self
     }
 
-    #[allow(dead_code, reason = "without TLS there is no layer")]
-    pub(crate) fn layering(mut self, layering: Rc<dyn Layering>) -> Connector {
+    #[cfg(feature = "tls")]
+    fn layering(mut self, layering: Rc<dyn Layering>) -> Connector {
         self.layer = Some(layering);
         self
     }
 
     fn layer(&self, host: Option<&str>) -> Result<Option<Rc<dyn Layer>>> {
+        let host = self.hostname.as_deref().or(host);
         self.layer.as_ref().map(|layering| layering.layer(host)).transpose()
     }
 

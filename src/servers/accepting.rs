@@ -142,7 +142,7 @@ impl Acceptor {
         let layer = self.reception.layer.as_deref();
         let gone = Some(Box::new(gone) as Box<dyn FnOnce()>);
         let carrier = Carrier { source, peer: Address::of(peer), made_at: self.reception.made_at };
-        let transport = attach(&event_loop, carrier, protocol, layer, None, gone);
+        let transport = attach(&event_loop, carrier, protocol, layer, None, gone)?;
         server.attach(number, transport);
         Ok(())
     }

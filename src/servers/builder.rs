@@ -126,9 +126,12 @@ impl ServerBuilder {
         self
     }
 
-    #[allow(dead_code, reason = "without TLS there is no layer")]
-    pub(crate) fn layer(mut self, layer: Rc<dyn Layer>) -> ServerBuilder {
-        self.layer = Some(layer);
+    /// Serves by TLS (`ssl`). A protocol is told of its connection when the handshake is
+    /// done; of one whose handshake fails it is told nothing.
+    #[cfg(feature = "tls")]
+    #[must_use]
+    pub fn tls(mut self, config: &crate::tls::ServerConfig) -> ServerBuilder {
+        self.layer = Some(Rc::new(crate::tls::Side::from(config)));
         self
     }
 

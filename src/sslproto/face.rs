@@ -126,6 +126,11 @@ impl WriteTransport for SslTransport {
         }
     }
 
+    fn close_with(&self, error: Error) {
+        self.link.close_for(error);
+        self.close();
+    }
+
     fn abort_with(&self, error: Option<Error>) {
         if let Some(me) = self.me() {
             force_close(&me, error);

@@ -100,7 +100,7 @@ pub(crate) struct Beginning {
 
 impl SslTransport {
     /// Makes the layer: the protocol for the transport below, and itself.
-    pub(crate) fn new(
+    pub(crate) fn between(
         event_loop: &EventLoop,
         protocol: ProtocolRef,
         beginning: Beginning,

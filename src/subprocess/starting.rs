@@ -119,7 +119,7 @@ fn connect(event_loop: &EventLoop, core: &Rc<Core>, ends: Ends) -> Result {
         let Some(source) = source.transpose()? else { continue };
         let protocol = core.pipe(fd).into_handle().erased();
         let carrier = Carrier { source, peer: None, made_at: Location::caller() };
-        let transport = attach(event_loop, carrier, protocol, None, None, None);
+        let transport = attach(event_loop, carrier, protocol, None, None, None)?;
         core.add_pipe(fd, transport);
     }
     Ok(())

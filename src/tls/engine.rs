@@ -136,9 +136,7 @@ impl Engine {
     /// Kind `Value` if it is not the name of a server; if rustls cannot begin, as when the
     /// system has no random numbers.
     pub fn client(config: &ClientConfig, server_name: &str) -> Result<Engine> {
-        let Ok(name) = ServerName::try_from(server_name.to_owned()) else {
-            return Err(invalid(format!("{server_name:?} is not the name of a server")));
-        };
+        let name = check_server_name(server_name)?;
         let title = format!("TLS with {server_name}");
         match ClientConnection::new(config.rustls().clone(), name) {
             Ok(connection) => {
@@ -386,6 +384,16 @@ impl Engine {
             self.connection.send_close_notify();
         }
     }
+}
+
+/// The name, or IP address, that a certificate can be for.
+///
+/// # Errors
+///
+/// Kind `Value` if it is none.
+pub(crate) fn check_server_name(name: &str) -> Result<ServerName<'static>> {
+    let invalid = |_| invalid(format!("{name:?} is not the name of a server"));
+    ServerName::try_from(name.to_owned()).map_err(invalid)
 }
 
 impl fmt::Debug for Engine {

@@ -42,6 +42,7 @@ pub(crate) mod config;
 mod client;
 mod server;
 pub mod engine;
+mod side;
 mod session;
 mod stream;
 mod halves;
@@ -51,6 +52,7 @@ pub use errors::TlsError;
 pub use halves::{TlsReader, TlsWriter};
 pub use info::{TlsInfo, Version};
 pub use server::{ServerBuilder, ServerConfig};
+pub use side::Side;
 pub use stream::TlsStream;
 pub use trust::{Identity, Roots};
 

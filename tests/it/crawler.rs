@@ -123,6 +123,53 @@ fn the_report_of_its_own_site_names_every_trouble() {
 }
 
 #[test]
+fn its_own_site_is_the_same_by_https() {
+    let report = report(&["--https"]);
+    assert!(report["start"].as_str().is_some_and(|start| start.starts_with("https://")));
+    assert_eq!(counts(&report, COUNTS), [334, 322, 10, 2, 34, 11]);
+    let silent = "connection closed without a response  /hang-up  /".to_owned();
+    assert!(troubles(&report, "failures", "reason").contains(&silent), "{report}");
+}
+
+#[cfg(feature = "tls")]
+#[test]
+fn a_site_by_https_is_crawled_if_its_certificate_is_trusted() {
+    use std::io::{BufRead, Write};
+
+    use stackio::tls::{Identity, ServerConfig, TlsStream};
+
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("a key");
+    let identity = Identity::from_pem(made.cert.pem(), made.signing_key.serialize_pem());
+    let config = identity.and_then(ServerConfig::new).expect("a configuration");
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let port = listener.local_addr().expect("an address").port();
+    // Blocking sockets, and no loop.
+    std::thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            let Ok(mut stream) = TlsStream::accept(&config, stream) else { continue };
+            let mut line = String::new();
+            while stream.read_line(&mut line).is_ok_and(|length| length > 2) {
+                line.clear();
+            }
+            let text = "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nConnection: close\r\n\r\n";
+            let _gone = write!(stream, "{text}<p>hello").and_then(|()| stream.close());
+        }
+    });
+    let url = format!("https://localhost:{port}/");
+    let finished = crawl(&[&url]);
+    assert_eq!(finished.status.code(), Some(2), "{}", finished.stderr);
+    let distrust = format!("cannot crawl {url}: TLS with localhost: the handshake failed");
+    assert!(finished.stderr.contains(&distrust), "{}", finished.stderr);
+
+    let directory = std::path::Path::new(env!("CARGO_TARGET_TMPDIR"));
+    let file = directory.join(format!("crawler-{}.pem", std::process::id()));
+    std::fs::write(&file, made.cert.pem()).expect("a file for the certificate");
+    let report = report(&[&url, "--ca", file.to_str().expect("UTF-8")]);
+    std::fs::remove_file(&file).expect("it is still there");
+    assert_eq!(counts(&report, COUNTS), [1, 1, 0, 0, 0, 0]);
+}
+
+#[test]
 fn a_crawl_stops_at_the_page_it_was_told() {
     for max in ["1", "50"] {
         let report = report(&["--max-pages", max, "--concurrency", "7", "--timeout=0.5"]);
@@ -268,7 +315,8 @@ fn what_cannot_begin_is_refused_with_the_reason() {
     let closed = format!("http://{}/", closed.expect("a free port"));
     let cases: &[(&[&str], &str)] = &[
         (&[&closed], "onnection refused"),
-        (&["https://example.invalid/"], "not yet: TLS"),
+        (&["--https", "http://a/"], "--https is for the site on this machine"),
+        (&["--ca", "no such file", "https://example.invalid/"], "cannot read no such file"),
         (&["ftp://example.invalid/"], "is not http"),
         (&["127.0.0.1:8000"], "does not begin with http://"),
         (&["http://[::1/"], "bad URL"),

@@ -18,6 +18,7 @@ const RUN_BY: &[(&str, &str)] = &[
     ("e05_task_tree", "examples::e05_task_tree_draws_who_waits_for_whom"),
     ("e07_producers", "examples::e07_producers_hold_the_same_bytes_back_in_three_ways"),
     ("json_rpc", "examples::json_rpc_says_the_same_over_every_carrier"),
+    ("tls_echo", "examples::tls_echo_is_heard_and_refuses_the_wrong_name"),
     ("million", "examples::million_suspends_as_many_tasks_as_it_is_told"),
     ("e04_sequential", "examples::e04_sequential_serves_its_guests_in_any_order"),
     ("subprocess_pipeline", "examples::subprocess_pipeline_gives_the_same_in_three_ways"),
@@ -64,6 +65,12 @@ fn e07_producers_hold_the_same_bytes_back_in_three_ways() {
 #[test]
 fn json_rpc_says_the_same_over_every_carrier() {
     assert_prints("json_rpc", include_str!("expected/json_rpc.txt"));
+}
+
+#[test]
+#[cfg(feature = "tls")]
+fn tls_echo_is_heard_and_refuses_the_wrong_name() {
+    assert_prints("tls_echo", include_str!("expected/tls_echo.txt"));
 }
 
 #[test]

@@ -28,6 +28,8 @@ mod queues;
 mod sendfile;
 mod servers;
 mod signals;
+#[cfg(feature = "tls")]
+mod sslproto;
 mod stacks;
 mod streams;
 #[cfg(feature = "process")]

@@ -45,19 +45,19 @@ fn play_virtually<T: 'static>(body: impl FnOnce(&VirtualClock) -> Result<T> + 's
 }
 
 /// Somebody who issues certificates.
-struct Authority {
+pub struct Authority {
     pem: String,
     issuer: Issuer<'static, KeyPair>,
 }
 
 /// What somebody has who was issued one.
-struct Made {
+pub struct Made {
     certificate: String,
     key: String,
 }
 
 impl Authority {
-    fn new() -> Authority {
+    pub fn new() -> Authority {
         let key = KeyPair::generate().expect("a key");
         let mut params = CertificateParams::new(vec![]).expect("no names");
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -68,11 +68,11 @@ impl Authority {
         Authority { pem, issuer: Issuer::new(params, key) }
     }
 
-    fn issue(&self, name: &str) -> Made {
+    pub fn issue(&self, name: &str) -> Made {
         self.issue_with(name, |_| {})
     }
 
-    fn issue_with(&self, name: &str, change: impl FnOnce(&mut CertificateParams)) -> Made {
+    pub fn issue_with(&self, name: &str, change: impl FnOnce(&mut CertificateParams)) -> Made {
         let key = KeyPair::generate().expect("a key");
         let mut params = CertificateParams::new(vec![name.to_owned()]).expect("a name");
         change(&mut params);
@@ -80,19 +80,19 @@ impl Authority {
         Made { certificate, key: key.serialize_pem() }
     }
 
-    fn roots(&self) -> Roots {
+    pub fn roots(&self) -> Roots {
         Roots::from_pem(&self.pem).expect("a root")
     }
 }
 
 impl Made {
-    fn identity(&self) -> Identity {
+    pub fn identity(&self) -> Identity {
         Identity::from_pem(&self.certificate, &self.key).expect("they belong together")
     }
 }
 
 /// Configurations of a client and a server that know each other; the server is `localhost`.
-fn acquainted() -> Result<(ClientConfig, ServerConfig)> {
+pub fn acquainted() -> Result<(ClientConfig, ServerConfig)> {
     let authority = Authority::new();
     let server = ServerConfig::new(authority.issue("localhost").identity())?;
     let client = ClientConfig::builder().roots(authority.roots()).build()?;
@@ -100,7 +100,7 @@ fn acquainted() -> Result<(ClientConfig, ServerConfig)> {
 }
 
 /// A client of TLS 1.2 only, which the builder does not make.
-fn only_tls12(authority: &Authority) -> Result<ClientConfig> {
+pub fn only_tls12(authority: &Authority) -> Result<ClientConfig> {
     let mut roots = rustls::RootCertStore::empty();
     for certificate in pem(&authority.pem) {
         roots.add(certificate)?;
@@ -161,7 +161,7 @@ fn shake_over<S: io::Read + io::Write + 'static>(
 
 /// The failure of a handshake or a stream, as `?` would give it.
 #[track_caller]
-fn failure<T>(ended: io::Result<T>) -> Error {
+pub fn failure<T>(ended: io::Result<T>) -> Error {
     match ended {
         Ok(_) => panic!("it should have failed"),
         Err(error) => error.into(),
@@ -170,7 +170,7 @@ fn failure<T>(ended: io::Result<T>) -> Error {
 
 /// That TLS refused, with a text that has all these words.
 #[track_caller]
-fn assert_refused<T>(ended: io::Result<T>, words: &[&str]) {
+pub fn assert_refused<T>(ended: io::Result<T>, words: &[&str]) {
     let error = failure(ended);
     assert_eq!(error.io_kind(), Some(io::ErrorKind::InvalidData), "{error}");
     assert!(error.downcast_ref::<stackio::tls::TlsError>().is_some(), "{error:?}");
@@ -181,6 +181,6 @@ fn assert_refused<T>(ended: io::Result<T>, words: &[&str]) {
 }
 
 /// Bytes in which every place can be told from its neighbours.
-fn pattern(length: usize) -> Vec<u8> {
+pub fn pattern(length: usize) -> Vec<u8> {
     (0..length).map(|at| (at ^ (at >> 8) ^ (at >> 16)) as u8).collect()
 }
