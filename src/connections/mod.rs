@@ -1,5 +1,6 @@
 //! Connections for protocols: made by the loop, or of a socket that there is.
 
+mod joint;
 mod pair;
 mod pipes;
 #[cfg(feature = "tls")]

@@ -3,6 +3,7 @@
 mod closing;
 mod descriptors;
 mod ends;
+mod joint;
 mod protocols;
 mod raising;
 mod settings;
