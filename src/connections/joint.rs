@@ -16,7 +16,7 @@ use std::rc::Rc;
 
 use bytes::Bytes;
 
-use super::{Connected, attach};
+use super::Connected;
 use crate::base_events::EventLoop;
 use crate::coroutines::check_suspendable;
 use crate::events::Scheduler;
@@ -29,9 +29,9 @@ use crate::transports::extra::ExtraInfo;
 use crate::transports::interface::{
     BaseTransport, ProtocolRef, ReadTransport, Transport, WriteTransport,
 };
-use crate::transports::link::not_writable;
+use crate::transports::link::{Linked, not_writable};
 use crate::transports::source::Source;
-use crate::transports::stream::Carrier;
+use crate::transports::stream::{Carrier, StreamTransport};
 
 impl EventLoop {
     /// Gives a protocol two pipes as one connection: the standard input and output of
@@ -82,7 +82,8 @@ impl EventLoop {
         joint.begin(&transport, made.clone());
         let made_at = Location::caller();
         let start = |source, protocol: ProtocolRef| {
-            attach(self, Carrier { source, peer: None, made_at }, protocol, None, None, None)
+            let carrier = Carrier { source, peer: None, made_at };
+            StreamTransport::start(self, carrier, protocol, None).transport()
         };
         let reading = start(reader, Incoming(joint.clone()).into_handle().erased());
         let writing = start(writer, Outgoing(joint.clone()).into_handle().erased());
