@@ -79,7 +79,7 @@ impl Push {
                 return;
             }
             self.meter.note();
-            if self.at.get() % BLOCK == 0 {
+            if self.at.get().is_multiple_of(BLOCK) {
                 self.seek();
             }
         }
@@ -129,7 +129,7 @@ enum Yielded {
 fn blocks(co: &Yielder<(), Yielded>) -> Result {
     for at in (0..TOTAL).step_by(CHUNK) {
         co.yield_(Yielded::Bytes(chunk(at)))?;
-        if (at + CHUNK) % BLOCK == 0 {
+        if (at + CHUNK).is_multiple_of(BLOCK) {
             co.yield_(Yielded::NothingFor(SEEK_MS))?;
         }
     }
@@ -218,7 +218,7 @@ impl Producer for Pump {
 fn waiting_blocks(co: &Yielder<(), Vec<u8>>) -> Result {
     for at in (0..TOTAL).step_by(CHUNK) {
         co.yield_(chunk(at))?;
-        if (at + CHUNK) % BLOCK == 0 {
+        if (at + CHUNK).is_multiple_of(BLOCK) {
             sleep(millis(SEEK_MS))?;
         }
     }
