@@ -148,12 +148,11 @@ impl StreamTransport {
         if !reader_is_gone || self.link.lost.get() {
             return;
         }
-        match self.outgoing.borrow().is_empty() {
-            true => force_close(self, None),
-            false => {
-                let text = "the reader of the pipe is gone";
-                force_close(self, Some(io::Error::new(io::ErrorKind::BrokenPipe, text).into()));
-            }
-        }
+        let unsent = !self.outgoing.borrow().is_empty();
+        let error = unsent.then(|| {
+            let text = "the reader of the pipe is gone";
+            Error::from(io::Error::new(io::ErrorKind::BrokenPipe, text))
+        });
+        force_close(self, error);
     }
 }
