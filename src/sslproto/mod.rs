@@ -33,7 +33,7 @@ use crate::handles::TimerHandle;
 use crate::protocols::{IntoProtocol, Protocol};
 use crate::tls::config::Limits;
 use crate::tls::engine::Engine;
-use crate::transports::interface::{ProtocolRef, Transport};
+use crate::transports::interface::{Duplex, ProtocolRef, Transport};
 use crate::transports::link::{Link, Linked};
 use crate::transports::outgoing::Outgoing;
 
@@ -65,8 +65,8 @@ pub(crate) struct SslTransport {
     link: Link,
     engine: RefCell<Engine>,
     limits: Limits,
-    /// None before it is known, and once it is lost.
-    lower: RefCell<Option<Transport>>,
+    /// None before it is known, and once it is lost. It owns this one, by its protocol.
+    lower: RefCell<Option<Weak<dyn Duplex>>>,
     stage: Cell<Stage>,
     /// Whether the protocol knows of the connection.
     known: Cell<bool>,
@@ -134,7 +134,7 @@ impl SslTransport {
     }
 
     fn lower(&self) -> Option<Transport> {
-        self.lower.borrow().clone()
+        self.lower.borrow().as_ref()?.upgrade().map(Transport)
     }
 
     /// The transport below is there: the handshake begins.
@@ -142,7 +142,7 @@ impl SslTransport {
         if self.link.lost.get() {
             return lower.abort();
         }
-        *self.lower.borrow_mut() = Some(lower.clone());
+        *self.lower.borrow_mut() = Some(Rc::downgrade(&lower.0));
         // To be told whenever nothing waits in it any more.
         if let Err(error) = lower.set_write_buffer_limits(0, 0) {
             self.link.report("the limits of a transport below TLS cannot be set", error);

@@ -9,6 +9,9 @@ use super::{SslTransport, Stage};
 use crate::exceptions::ErrorKind;
 use crate::transports::link::check_flow;
 
+/// How often something is encrypted before others get their turn: about a megabyte.
+const WRITE_ROUNDS: usize = 16;
+
 impl SslTransport {
     /// Encrypts what does not have to wait; how much of it.
     pub(super) fn write_now(self: &Rc<Self>, pieces: &[IoSlice<'_>]) -> usize {
@@ -35,8 +38,15 @@ impl SslTransport {
     pub(super) fn drain(self: &Rc<Self>) {
         self.send();
         if matches!(self.stage.get(), Stage::Open | Stage::Flushing) {
+            let mut rounds = 0;
             while self.is_idle() && self.encrypt() {
                 self.send();
+                rounds += 1;
+                if rounds == WRITE_ROUNDS {
+                    // It goes on in the next iteration, after others.
+                    self.queue();
+                    break;
+                }
             }
         }
         check_flow(self);

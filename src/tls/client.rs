@@ -48,8 +48,8 @@ impl ClientConfig {
     /// # Ok(())
     /// # }
     /// ```
-    pub fn builder() -> ClientBuilder {
-        ClientBuilder { roots: None, identity: None, common: Common::default() }
+    pub fn builder() -> ClientConfigBuilder {
+        ClientConfigBuilder { roots: None, identity: None, common: Common::default() }
     }
 
     /// The configuration of rustls.
@@ -76,51 +76,54 @@ impl fmt::Debug for ClientConfig {
 }
 
 /// What a [`ClientConfig`] is made of.
-pub struct ClientBuilder {
+pub struct ClientConfigBuilder {
     roots: Option<Roots>,
     identity: Option<Identity>,
     common: Common,
 }
 
-impl ClientBuilder {
+impl ClientConfigBuilder {
     /// Whom to trust, instead of the system's roots.
-    pub fn roots(mut self, roots: Roots) -> ClientBuilder {
+    pub fn roots(mut self, roots: Roots) -> ClientConfigBuilder {
         self.roots = Some(roots);
         self
     }
 
     /// Who to be, for servers that want to know.
-    pub fn identity(mut self, identity: Identity) -> ClientBuilder {
+    pub fn identity(mut self, identity: Identity) -> ClientConfigBuilder {
         self.identity = Some(identity);
         self
     }
 
     /// The protocols to offer by ALPN, best first (`set_alpn_protocols`).
-    pub fn alpn<P: AsRef<[u8]>>(mut self, names: impl IntoIterator<Item = P>) -> ClientBuilder {
+    pub fn alpn<P: AsRef<[u8]>>(
+        mut self,
+        names: impl IntoIterator<Item = P>,
+    ) -> ClientConfigBuilder {
         self.common.alpn = protocols(names);
         self
     }
 
     /// Whether to take up former sessions again; it does by default.
-    pub fn resumption(mut self, resumption: bool) -> ClientBuilder {
+    pub fn resumption(mut self, resumption: bool) -> ClientConfigBuilder {
         self.common.resumption = resumption;
         self
     }
 
     /// The oldest version to speak; TLS 1.2 by default.
-    pub fn min_version(mut self, version: Version) -> ClientBuilder {
+    pub fn min_version(mut self, version: Version) -> ClientConfigBuilder {
         self.common.min_version = version;
         self
     }
 
     /// How long a handshake may take (`ssl_handshake_timeout`); 60 s by default.
-    pub fn handshake_timeout(mut self, limit: Duration) -> ClientBuilder {
+    pub fn handshake_timeout(mut self, limit: Duration) -> ClientConfigBuilder {
         self.common.limits.handshake = limit;
         self
     }
 
     /// How long the end may take (`ssl_shutdown_timeout`); 30 s by default.
-    pub fn shutdown_timeout(mut self, limit: Duration) -> ClientBuilder {
+    pub fn shutdown_timeout(mut self, limit: Duration) -> ClientConfigBuilder {
         self.common.limits.shutdown = limit;
         self
     }
@@ -131,7 +134,7 @@ impl ClientBuilder {
     ///
     /// Kind `Value` if there are no roots.
     pub fn build(self) -> Result<ClientConfig> {
-        let ClientBuilder { roots, identity, common } = self;
+        let ClientConfigBuilder { roots, identity, common } = self;
         let roots = match roots {
             Some(roots) => roots,
             None => Roots::system()?,
@@ -158,9 +161,12 @@ impl ClientBuilder {
     }
 }
 
-impl fmt::Debug for ClientBuilder {
+impl fmt::Debug for ClientConfigBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (roots, identity) = (&self.roots, &self.identity);
-        f.debug_struct("ClientBuilder").field("roots", roots).field("identity", identity).finish()
+        f.debug_struct("ClientConfigBuilder")
+            .field("roots", roots)
+            .field("identity", identity)
+            .finish()
     }
 }

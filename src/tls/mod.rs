@@ -47,11 +47,11 @@ mod session;
 mod stream;
 mod halves;
 
-pub use client::{ClientBuilder, ClientConfig};
+pub use client::{ClientConfig, ClientConfigBuilder};
 pub use errors::TlsError;
 pub use halves::{TlsReader, TlsWriter};
 pub use info::{TlsInfo, Version};
-pub use server::{ServerBuilder, ServerConfig};
+pub use server::{ServerConfig, ServerConfigBuilder};
 pub use side::Side;
 pub use stream::TlsStream;
 pub use trust::{Identity, Roots};

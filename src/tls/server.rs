@@ -32,7 +32,7 @@ impl ServerConfig {
     ///
     /// # Errors
     ///
-    /// As [`build`](ServerBuilder::build).
+    /// As [`build`](ServerConfigBuilder::build).
     pub fn new(identity: Identity) -> Result<ServerConfig> {
         ServerConfig::builder(identity).build()
     }
@@ -53,8 +53,8 @@ impl ServerConfig {
     /// # Ok(())
     /// # }
     /// ```
-    pub fn builder(identity: Identity) -> ServerBuilder {
-        ServerBuilder {
+    pub fn builder(identity: Identity) -> ServerConfigBuilder {
+        ServerConfigBuilder {
             identity,
             by_name: Vec::new(),
             clients: Clients::Anybody,
@@ -95,62 +95,69 @@ enum Clients {
 }
 
 /// What a [`ServerConfig`] is made of.
-pub struct ServerBuilder {
+pub struct ServerConfigBuilder {
     identity: Identity,
     by_name: Vec<(String, Identity)>,
     clients: Clients,
     common: Common,
 }
 
-impl ServerBuilder {
+impl ServerConfigBuilder {
     /// Another identity, for clients that ask for that name by SNI. Whoever asks for
     /// another name, or for none, gets the first identity.
-    pub fn identity_for(mut self, name: impl Into<String>, identity: Identity) -> ServerBuilder {
+    pub fn identity_for(
+        mut self,
+        name: impl Into<String>,
+        identity: Identity,
+    ) -> ServerConfigBuilder {
         self.by_name.push((name.into(), identity));
         self
     }
 
     /// Lets only clients in whose certificate one of these roots has issued
     /// (`CERT_REQUIRED`).
-    pub fn require_client_certificates(mut self, roots: Roots) -> ServerBuilder {
+    pub fn require_client_certificates(mut self, roots: Roots) -> ServerConfigBuilder {
         self.clients = Clients::MustBeKnown(roots);
         self
     }
 
     /// Asks clients for a certificate that one of these roots has issued, and lets those
     /// in as well that have none (`CERT_OPTIONAL`).
-    pub fn request_client_certificates(mut self, roots: Roots) -> ServerBuilder {
+    pub fn request_client_certificates(mut self, roots: Roots) -> ServerConfigBuilder {
         self.clients = Clients::MayBeKnown(roots);
         self
     }
 
     /// The protocols to agree to by ALPN, best first (`set_alpn_protocols`). A client
     /// that offers others only is refused.
-    pub fn alpn<P: AsRef<[u8]>>(mut self, names: impl IntoIterator<Item = P>) -> ServerBuilder {
+    pub fn alpn<P: AsRef<[u8]>>(
+        mut self,
+        names: impl IntoIterator<Item = P>,
+    ) -> ServerConfigBuilder {
         self.common.alpn = protocols(names);
         self
     }
 
     /// Whether clients can take up former sessions again; they can by default.
-    pub fn resumption(mut self, resumption: bool) -> ServerBuilder {
+    pub fn resumption(mut self, resumption: bool) -> ServerConfigBuilder {
         self.common.resumption = resumption;
         self
     }
 
     /// The oldest version to speak; TLS 1.2 by default.
-    pub fn min_version(mut self, version: Version) -> ServerBuilder {
+    pub fn min_version(mut self, version: Version) -> ServerConfigBuilder {
         self.common.min_version = version;
         self
     }
 
     /// How long a handshake may take (`ssl_handshake_timeout`); 60 s by default.
-    pub fn handshake_timeout(mut self, limit: Duration) -> ServerBuilder {
+    pub fn handshake_timeout(mut self, limit: Duration) -> ServerConfigBuilder {
         self.common.limits.handshake = limit;
         self
     }
 
     /// How long the end may take (`ssl_shutdown_timeout`); 30 s by default.
-    pub fn shutdown_timeout(mut self, limit: Duration) -> ServerBuilder {
+    pub fn shutdown_timeout(mut self, limit: Duration) -> ServerConfigBuilder {
         self.common.limits.shutdown = limit;
         self
     }
@@ -162,7 +169,7 @@ impl ServerBuilder {
     /// Kind `Value` if an identity is not one for the name it was given for, or if client
     /// certificates are asked for without roots.
     pub fn build(self) -> Result<ServerConfig> {
-        let ServerBuilder { identity, by_name, clients, common } = self;
+        let ServerConfigBuilder { identity, by_name, clients, common } = self;
         let mut config = rustls::ServerConfig::builder_with_provider(provider())
             .with_protocol_versions(common.min_version.and_later())
             .map_err(|cause| unusable("the versions cannot be used", cause))?
@@ -231,10 +238,13 @@ impl ResolvesServerCert for ByName {
     }
 }
 
-impl fmt::Debug for ServerBuilder {
+impl fmt::Debug for ServerConfigBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let names: Vec<&str> = self.by_name.iter().map(|(name, _)| name.as_str()).collect();
         let identity = &self.identity;
-        f.debug_struct("ServerBuilder").field("identity", identity).field("names", &names).finish()
+        f.debug_struct("ServerConfigBuilder")
+            .field("identity", identity)
+            .field("names", &names)
+            .finish()
     }
 }

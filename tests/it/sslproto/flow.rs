@@ -180,6 +180,23 @@ fn a_buffered_protocol_is_read_into() {
 }
 
 #[test]
+fn a_file_goes_through_tls_by_hand() {
+    play(|_| {
+        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("design.md");
+        let content = std::fs::read(&path)?;
+        let (near, far) = secured(10_000, Recorder::new(), Recorder::new())?;
+        let file = std::fs::File::open(&path)?;
+        let sent = stackio::get_running_loop()?.sendfile(&near.transport, &file, 10, None)?;
+        assert_eq!(sent as usize, content.len() - 10);
+        near.transport.close();
+        assert!(far.lost()?.is_none());
+        assert!(far.heard.borrow().data == content[10..]);
+        near.lost()?;
+        Ok(())
+    });
+}
+
+#[test]
 fn a_big_transfer_over_sockets_arrives_whole() {
     play(|_| {
         let (client, server) = acquainted()?;

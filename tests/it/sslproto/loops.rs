@@ -229,3 +229,22 @@ fn limits_of_time_are_those_of_the_configuration() {
         Ok(())
     });
 }
+
+/// A protocol that owns something, and does not know its transport.
+struct Keeper(#[expect(dead_code, reason = "it is counted")] Rc<()>);
+impl stackio::Protocol for Keeper {}
+
+#[test]
+fn connections_that_are_left_open_go_with_their_loop() {
+    let token = Rc::new(());
+    let held = token.clone();
+    play(move |_| {
+        let (client, config) = acquainted()?;
+        let (server, made) = echo(&config)?;
+        let connector = Connector::new().tls(&client).server_hostname("localhost");
+        let keeper = Keeper(held);
+        connector.create_connection(|| keeper, server.local_addrs()[0])?;
+        until(|| made.get() == 1)
+    });
+    assert_eq!(Rc::strong_count(&token), 1, "the protocol is still there");
+}
