@@ -109,7 +109,7 @@ fn what_goes_wrong() -> Result {
     let complaint = String::from_utf8_lossy(&failed.stderr).trim().to_owned();
     println!("a program that fails: {:?}, {complaint}", failed.status.code());
 
-    let mut command = Command::shell("echo so far; exec tail -f /dev/null");
+    let mut command = Command::shell("echo so far; exec sleep 1000000");
     let mut endless = command.stdout(Stdio::piped()).spawn()?;
     let mut so_far = [0; 7];
     endless.stdout.as_mut().ok_or_else(no_pipe)?.read_exact(&mut so_far)?;

@@ -347,6 +347,17 @@ impl Protocol for Incoming {
     }
 }
 
+impl Drop for Incoming {
+    fn drop(&mut self) {
+        // The loop has been closed: the protocol may own the connection.
+        if !self.0.reading_lost.get() {
+            self.0.closing.set(true);
+            self.0.flow.unregister();
+            drop_value((self.0.protocol.take(), self.0.pipes.take()));
+        }
+    }
+}
+
 /// The protocol of the pipe that is written.
 struct Outgoing(Rc<Joint>);
 

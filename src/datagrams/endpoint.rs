@@ -282,6 +282,12 @@ impl Listener for Endpoint {
     fn left_open(&self) -> Option<(&'static str, &'static Location<'static>)> {
         Some(("a datagram transport", self.turns.made_at()))
     }
+
+    fn abandoned(self: Rc<Self>) {
+        self.link.abandon();
+        self.give_up();
+        self.release();
+    }
 }
 
 impl Linked<DatagramProtocolRef> for Endpoint {

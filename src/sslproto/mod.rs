@@ -228,3 +228,14 @@ impl Protocol<Result> for Lower {
         Ok(())
     }
 }
+
+impl Drop for Lower {
+    fn drop(&mut self) {
+        // The loop has been closed: the protocol may own the connection.
+        if !self.0.link.lost.get() {
+            self.0.link.abandon();
+            let (lower, timer) = (self.0.lower.take(), self.0.timer.take());
+            drop((lower, timer));
+        }
+    }
+}

@@ -130,6 +130,16 @@ impl<P: Told> Link<P> {
         drop(former);
     }
 
+    /// The loop is closed: lets go of the protocol, which may own the transport, and of
+    /// all others that would be told.
+    pub(crate) fn abandon(&self) {
+        self.closing.set(true);
+        self.lost.set(true);
+        self.flow.unregister();
+        let (protocol, on_lost) = (self.protocol.take(), self.on_lost.take());
+        drop_value((protocol, on_lost));
+    }
+
     /// Has something called when the connection is lost, after the protocol.
     pub(crate) fn on_lost(&self, what: OnLost) {
         self.on_lost.borrow_mut().push(what);

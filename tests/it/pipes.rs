@@ -11,6 +11,8 @@ use stackio::{
     Protocol, Result, Transport, get_running_loop, run, secs, spawn, timeout, yield_now,
 };
 
+use crate::net::alone::{alone, open_descriptors};
+
 /// After this a test has failed.
 const LIMIT: std::time::Duration = secs(25);
 
@@ -255,6 +257,44 @@ fn a_protocol_may_write_more_than_a_pipe_holds_at_once() {
         assert_eq!(task.join()?, 1_000_000);
         Ok(())
     });
+}
+
+/// Owns the transport that owns it.
+struct Keep(Option<Transport>);
+
+impl Protocol for Keep {
+    fn connection_made(&mut self, transport: &Transport) {
+        self.0 = Some(transport.clone());
+    }
+}
+
+#[test]
+fn a_loop_that_is_closed_leaves_no_descriptor_open() {
+    if !alone("pipes::a_loop_that_is_closed_leaves_no_descriptor_open", "") {
+        return;
+    }
+    let open = || Keep(None);
+    let before = open_descriptors();
+    for _ in 0..3 {
+        let other_ends = play(move || {
+            let event_loop = get_running_loop()?;
+            let (reader, other_writer) = io::pipe()?;
+            let (other_reader, writer) = io::pipe()?;
+            event_loop.connect_read_pipe(open, reader)?;
+            event_loop.connect_write_pipe(open, writer)?;
+            let (reader, writer) = io::pipe()?;
+            event_loop.connect_pipes(open, reader, writer)?;
+            let server = event_loop.create_server(open, "127.0.0.1:0")?;
+            let address = server.local_addrs()[0];
+            let idle = event_loop.create_connection(open, address)?;
+            let (full, _) = event_loop.create_connection(open, address)?;
+            full.write(&vec![0; 10_000_000]);
+            // Nothing of this is closed, and the handles outlive the loop.
+            Ok((other_writer, other_reader, idle, full))
+        });
+        drop(other_ends);
+    }
+    assert_eq!(open_descriptors(), before);
 }
 
 #[test]

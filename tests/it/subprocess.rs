@@ -32,8 +32,8 @@ fn play<T: 'static>(body: impl FnOnce() -> Result<T> + 'static) -> T {
 
 /// Runs until it is killed.
 fn endless() -> Command {
-    let mut command = Command::new("tail");
-    command.args(["-f", "/dev/null"]).kill_on_drop(true);
+    let mut command = Command::new("sleep");
+    command.arg("1000000").kill_on_drop(true);
     command
 }
 
@@ -54,7 +54,7 @@ fn until(what: &str, mut so: impl FnMut() -> bool) {
 
 /// A shell that has said that it is ready, by its standard output.
 fn ready(line: &str) -> Result<Process> {
-    let mut command = Command::shell(format!("{line}\necho ready\nexec tail -f /dev/null"));
+    let mut command = Command::shell(format!("{line}\necho ready\nexec sleep 1000000"));
     let mut process = command.stdout(Stdio::piped()).kill_on_drop(true).spawn()?;
     let stdout = process.stdout.as_mut().expect("it is piped");
     stdout.read_exact(&mut [0; 6])?;

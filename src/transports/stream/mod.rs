@@ -154,6 +154,12 @@ impl Listener for StreamTransport {
     fn left_open(&self) -> Option<(&'static str, &'static Location<'static>)> {
         Some(("a transport", self.turns.made_at()))
     }
+
+    fn abandoned(self: Rc<Self>) {
+        self.link.abandon();
+        self.give_up();
+        self.release();
+    }
 }
 
 impl Linked for StreamTransport {
