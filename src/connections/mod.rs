@@ -110,6 +110,8 @@ pub struct Connector {
     options: ConnectOptions,
     nagle: bool,
     layer: Option<Rc<dyn Layering>>,
+    /// The limit of a stream's reader, in bytes.
+    pub(crate) stream_limit: Option<usize>,
 }
 
 /// A [`Layer`] for a peer of that name.
