@@ -148,12 +148,9 @@ impl StreamTransport {
         if !reader_is_gone || self.link.lost.get() {
             return;
         }
-        match self.outgoing.borrow().is_empty() {
-            true => force_close(self, None),
-            false => {
-                let text = "the reader of the pipe is gone";
-                force_close(self, Some(io::Error::new(io::ErrorKind::BrokenPipe, text).into()));
-            }
-        }
+        let lost_something = !self.outgoing.borrow().is_empty();
+        let text = "the reader of the pipe is gone";
+        let error = || io::Error::new(io::ErrorKind::BrokenPipe, text).into();
+        force_close(self, lost_something.then(error));
     }
 }
