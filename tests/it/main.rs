@@ -41,3 +41,4 @@ mod threads;
 mod tidy;
 #[cfg(feature = "tls")]
 mod tls;
+mod transports;
