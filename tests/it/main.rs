@@ -42,3 +42,4 @@ mod threads;
 mod tidy;
 #[cfg(feature = "tls")]
 mod tls;
+mod transports;

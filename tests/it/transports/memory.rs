@@ -1,0 +1,126 @@
+//! The in-memory pair ends as a connection of the system does, whatever waits in it.
+
+use std::io;
+
+use stackio::{Error, Result, Transport, get_running_loop};
+
+use super::recorder::{Call, Log, Plain};
+use super::{pattern, play_virtually};
+
+type Ends = ((Transport, Log), (Transport, Log));
+
+fn pair(near: Log, far: Log, chunk: Option<usize>) -> Result<Ends> {
+    let (first, second) = (Plain(near.clone()), Plain(far.clone()));
+    let ((left, _), (right, _)) =
+        get_running_loop()?.create_pair(|| first, || second, chunk)?;
+    Ok(((left, near), (right, far)))
+}
+
+#[test]
+fn both_ends_say_goodbye_and_close_at_once() {
+    play_virtually(|| {
+        let ((left, near), (right, far)) = pair(Log::new(), Log::new(), None)?;
+        for end in [&left, &right] {
+            end.write(b"goodbye");
+            end.close();
+        }
+        assert!(near.wait_lost()?.is_none());
+        assert!(far.wait_lost()?.is_none());
+        near.check();
+        far.check();
+        Ok(())
+    });
+}
+
+#[test]
+fn what_waits_for_an_end_that_closes_is_dropped() {
+    play_virtually(|| {
+        let ((left, near), (right, far)) = pair(Log::new(), Log::new(), None)?;
+        right.pause_reading();
+        left.write(&pattern(100_000));
+        assert_eq!(near.calls(), [Call::Made, Call::Pause]);
+        right.close();
+        far.wait_lost()?;
+        assert!(near.wait_lost()?.is_none());
+        assert_eq!(left.get_write_buffer_size(), 0);
+        assert_eq!(far.received(), 0);
+        near.check();
+        far.check();
+        Ok(())
+    });
+}
+
+#[test]
+fn a_writer_that_has_closed_hears_of_a_reader_that_aborts() {
+    play_virtually(|| {
+        let ((left, near), (right, far)) = pair(Log::new(), Log::new(), None)?;
+        right.pause_reading();
+        left.write(b"never read");
+        left.close();
+        right.abort();
+        let error = near.wait_lost()?.expect("something was waiting");
+        assert_eq!(error.io_kind(), Some(io::ErrorKind::BrokenPipe));
+        far.wait_lost()?;
+        near.check();
+        Ok(())
+    });
+}
+
+#[test]
+fn a_writer_that_waits_hears_of_a_reader_that_aborts() {
+    play_virtually(|| {
+        let ((left, near), (right, _far)) = pair(Log::new(), Log::new(), None)?;
+        right.pause_reading();
+        left.write(&pattern(100_000));
+        right.abort_with(Error::with_message(stackio::ErrorKind::Runtime, "enough"));
+        let error = near.wait_lost()?.expect("something was waiting");
+        assert_eq!(error.io_kind(), Some(io::ErrorKind::BrokenPipe));
+        near.check();
+        Ok(())
+    });
+}
+
+#[test]
+fn all_is_delivered_to_a_reader_that_resumes_after_the_writer_has_closed() {
+    play_virtually(|| {
+        for chunk in [None, Some(1), Some(1000)] {
+            let ((left, near), (right, far)) = pair(Log::new(), Log::new(), chunk)?;
+            right.pause_reading();
+            left.write(&pattern(3000));
+            left.write_eof();
+            left.close();
+            stackio::sleep(stackio::secs(1))?;
+            assert!(!near.has(Call::Lost), "what was written is not read yet");
+            right.resume_reading();
+            far.wait_lost()?;
+            near.wait_lost()?;
+            assert!(far.data() == pattern(3000));
+            assert_eq!(far.longest(), chunk.unwrap_or(3000).min(3000));
+            near.check();
+            far.check();
+        }
+        Ok(())
+    });
+}
+
+#[test]
+fn a_half_closed_pair_goes_on_in_the_other_direction() {
+    play_virtually(|| {
+        let far = Log::new().keep_open();
+        let ((left, near), (right, far)) = pair(Log::new().keep_open(), far, None)?;
+        left.write(b"question");
+        left.write_eof();
+        super::until(|| far.has(Call::Eof))?;
+        right.write(b"answer");
+        right.close();
+        far.wait_lost()?;
+        super::until(|| near.has(Call::Eof))?;
+        assert_eq!(near.data(), b"answer");
+        // Nobody is left to write to.
+        left.abort();
+        near.wait_lost()?;
+        near.check();
+        far.check();
+        Ok(())
+    });
+}
