@@ -4,9 +4,9 @@
 //! ```text
 //!   5  this program                  calls, notifications, batches
 //!   4  JSON-RPC protocol             rpc.rs
-//!   3     HTTP used as a transport   http.rs     two pipes as one     pipes.rs
-//!   2     HTTP protocol              http.rs     a protocol on each
-//!   1  TCP, or a Unix socket,  TCP               pipes of a process   memory
+//!   3  |  HTTP used as a transport   http.rs
+//!   2  |  HTTP protocol              http.rs
+//!   1  TCP, a Unix socket, the pipes of a process, memory
 //! ```
 //!
 //! The same dialogue goes over each; what is said on the wire is printed once, since it is the
@@ -18,12 +18,13 @@
 
 mod dialogue;
 mod http;
-mod pipes;
 mod rpc;
 
+use std::io;
+use std::os::fd::AsFd;
 use std::process::{Command, Stdio};
 
-use stackio::{Error, ErrorKind, Result, get_running_loop, run, secs, timeout, to_thread};
+use stackio::{Error, ErrorKind, Future, Result, get_running_loop, run, secs, timeout, to_thread};
 
 use self::dialogue::{Hall, talk};
 use self::http::Http;
@@ -80,16 +81,26 @@ fn over_pipes() -> Result<String> {
         .stdout(Stdio::piped())
         .spawn()?;
     let (Some(stdin), Some(stdout)) = (process.stdin.take(), process.stdout.take()) else {
-        return Err(std::io::Error::other("the process has no pipes").into());
+        return Err(io::Error::other("the process has no pipes").into());
     };
     let (client, remote) = JsonRpc::client();
-    let transport = pipes::join(client, stdout.into(), stdin.into())?;
+    let (transport, _) = get_running_loop()?.connect_pipes(|| client, stdout, stdin)?;
     let transcript = talk(&remote)?;
     // Its standard input ends, and so does the process.
     transport.close();
     let status = to_thread(move || process.wait())??;
     assert!(status.success(), "{status}");
     Ok(transcript)
+}
+
+/// The process at the other end.
+fn serve_pipes() -> Result {
+    let reader = io::stdin().as_fd().try_clone_to_owned()?;
+    let writer = io::stdout().as_fd().try_clone_to_owned()?;
+    let ended = Future::new();
+    let server = JsonRpc::server(Hall::new()).tell_end(ended.clone());
+    get_running_loop()?.connect_pipes(|| server, reader, writer)?;
+    ended.join()
 }
 
 /// Every byte by itself.
@@ -118,7 +129,7 @@ fn main() -> Result {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         [] => run(compare),
-        [SERVE_PIPES] => run(|| pipes::serve(JsonRpc::server(Hall::new()))),
+        [SERVE_PIPES] => run(serve_pipes),
         ["http", address] => {
             let address = address.to_owned();
             run(move || serve_http(&address))

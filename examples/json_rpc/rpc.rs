@@ -33,6 +33,7 @@ pub struct JsonRpc {
     lines: Lines,
     transport: Option<Transport>,
     role: Role,
+    ended: Option<Future<()>>,
 }
 
 enum Role {
@@ -57,8 +58,14 @@ impl JsonRpc {
         (JsonRpc::new(Role::Client(calls.clone())), Remote(calls))
     }
 
+    /// Completes the future when the connection is lost.
+    pub fn tell_end(mut self, ended: Future<()>) -> JsonRpc {
+        self.ended = Some(ended);
+        self
+    }
+
     fn new(role: Role) -> JsonRpc {
-        JsonRpc { lines: Lines::new().max_size(LONGEST), transport: None, role }
+        JsonRpc { lines: Lines::new().max_size(LONGEST), transport: None, role, ended: None }
     }
 }
 
@@ -89,6 +96,9 @@ impl Protocol<Result> for JsonRpc {
     fn connection_lost(&mut self, error: Option<Error>) -> Result {
         if let Role::Client(calls) = &self.role {
             calls.lost(error);
+        }
+        if let Some(ended) = &self.ended {
+            let _nobody_waits = ended.set_result(());
         }
         Ok(())
     }
