@@ -12,6 +12,7 @@ use crate::support::{assert_same_text, example, run};
 const RUN_BY: &[(&str, &str)] = &[
     ("conformance", "conformance::every_scenario_leaves_the_trace_of_asyncio"),
     ("crawler", "crawler::without_arguments_its_own_site_is_crawled_to_the_last_page"),
+    ("dns_lookup", "examples::dns_lookup_asks_its_own_server_everything"),
     ("e01_generator", "examples::e01_generator_says_what_python_says"),
     ("e02_mini_asyncio", "examples::e02_mini_asyncio_has_all_pages_under_way_at_once"),
     ("e03_the_flow", "examples::e03_the_flow_tells_its_seven_steps"),
@@ -25,6 +26,11 @@ const RUN_BY: &[(&str, &str)] = &[
 ];
 
 const LIMIT: Duration = Duration::from_secs(30);
+
+#[test]
+fn dns_lookup_asks_its_own_server_everything() {
+    assert_prints("dns_lookup", include_str!("expected/dns_lookup.txt"));
+}
 
 #[test]
 fn e01_generator_says_what_python_says() {

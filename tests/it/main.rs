@@ -11,6 +11,7 @@ mod context;
 mod crawler;
 mod datagrams;
 mod debug;
+mod dns_lookup;
 mod examples;
 mod faults;
 mod framing;
