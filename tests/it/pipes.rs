@@ -8,7 +8,8 @@ use std::rc::Rc;
 
 use stackio::pipes::{PipeReader, PipeWriter, pipe};
 use stackio::{
-    Protocol, Result, Transport, get_running_loop, run, secs, spawn, timeout, yield_now,
+    Error, Future, Protocol, Result, Transport, get_running_loop, run, secs, spawn, timeout,
+    yield_now,
 };
 
 use crate::net::alone::{alone, open_descriptors};
@@ -257,6 +258,37 @@ fn a_protocol_may_write_more_than_a_pipe_holds_at_once() {
         assert_eq!(task.join()?, 1_000_000);
         Ok(())
     });
+}
+
+/// Writes at first, and tells how it ended.
+struct Abandoned {
+    first: usize,
+    lost: Future<Option<ErrorKind>>,
+}
+
+impl Protocol for Abandoned {
+    fn connection_made(&mut self, transport: &Transport) {
+        transport.write(&vec![7; self.first]);
+    }
+
+    fn connection_lost(&mut self, error: Option<Error>) {
+        let _ = self.lost.set_result(error.and_then(|error| error.io_kind()));
+    }
+}
+
+#[test]
+fn a_protocol_is_told_that_the_reader_of_its_pipe_has_gone_away() {
+    for (first, expected) in [(0, None), (1, None), (1_000_000, Some(ErrorKind::BrokenPipe))] {
+        let lost = play(move || {
+            let (reader, writer) = io::pipe()?;
+            let lost = Future::new();
+            let protocol = Abandoned { first, lost: lost.clone() };
+            get_running_loop()?.connect_write_pipe(|| protocol, writer)?;
+            drop(reader);
+            lost.join()
+        });
+        assert_eq!(lost, expected, "after {first} bytes");
+    }
 }
 
 /// Owns the transport that owns it.
