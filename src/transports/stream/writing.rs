@@ -148,12 +148,10 @@ impl StreamTransport {
         if !reader_is_gone || self.link.lost.get() {
             return;
         }
-        match self.outgoing.borrow().is_empty() {
-            true => force_close(self, None),
-            false => {
-                let text = "the reader of the pipe is gone";
-                force_close(self, Some(io::Error::new(io::ErrorKind::BrokenPipe, text).into()));
-            }
-        }
+        let nothing_waits = self.outgoing.borrow().is_empty();
+        let error = (!nothing_waits).then(|| {
+            io::Error::new(io::ErrorKind::BrokenPipe, "the reader of the pipe is gone").into()
+        });
+        force_close(self, error);
     }
 }
