@@ -298,13 +298,23 @@ impl Drop for Fiber {
 
 /// Calls code that runs in the middle of something and must not suspend.
 pub(crate) fn without_suspending<R>(call: impl FnOnce() -> R) -> R {
-    struct Forbidden(bool);
-    impl Drop for Forbidden {
+    with_forbidden(true, call)
+}
+
+/// Calls code that resumes a fiber in the middle of something. The fiber may suspend
+/// itself: it comes back to here.
+pub(crate) fn resuming<R>(call: impl FnOnce() -> R) -> R {
+    with_forbidden(false, call)
+}
+
+fn with_forbidden<R>(forbidden: bool, call: impl FnOnce() -> R) -> R {
+    struct Former(bool);
+    impl Drop for Former {
         fn drop(&mut self) {
             FORBIDDEN.set(self.0);
         }
     }
-    let _forbidden = Forbidden(FORBIDDEN.replace(true));
+    let _former = Former(FORBIDDEN.replace(forbidden));
     call()
 }
 

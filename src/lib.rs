@@ -179,7 +179,11 @@ pub use scoped::{Scope, ScopedTask, task_group};
 pub use servers::{Server, ServerBuilder};
 pub use spawning::{TaskBuilder, spawn};
 pub use stack::{DEFAULT_STACK_SIZE, StackError, StackStatistics, stack_statistics};
-pub use streams::StreamReader;
+pub use streams::{
+    StreamReader, StreamReaderProtocol, StreamWriter, open_connection, open_read_pipe,
+    open_unix_connection, open_write_pipe, start_server, start_unix_server, stream_pair,
+    stream_pair_with,
+};
 pub use taskgroups::TaskGroup;
 pub use tasks::{AnyTask, Task, all_tasks, current_task};
 pub use threads::to_thread;

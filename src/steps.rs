@@ -19,6 +19,7 @@ use std::rc::Rc;
 use crate::context::Variables;
 use crate::coroutines::replace_current;
 use crate::exceptions::{Error, ErrorKind, Result};
+use crate::fiber::resuming;
 use crate::future_core::{AnyFuture, CallbackId};
 use crate::instruments::{FlowEvent, Outcome, TaskRef};
 use crate::task_core::{Pending, TaskObject, unregister};
@@ -71,9 +72,10 @@ fn step(task: Rc<dyn TaskObject>, mut error: Option<Error>) {
     resume(task, error);
 }
 
-/// Runs the first step of an eager task right now, inside whatever is running.
+/// Runs the first step of an eager task right now, inside whatever is running, which
+/// may be something that must not wait itself.
 pub(crate) fn step_eagerly(task: Rc<dyn TaskObject>) {
-    resume(task, None);
+    resuming(|| resume(task, None));
 }
 
 /// Resumes a task of a loop that is being closed, where its steps do not wait for

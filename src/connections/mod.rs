@@ -118,6 +118,8 @@ pub struct Connector {
     layer: Option<Rc<dyn Layering>>,
     /// Whose certificate is expected, if not that of the host.
     hostname: Option<String>,
+    /// The limit of a stream's reader, in bytes.
+    pub(crate) stream_limit: Option<usize>,
 }
 
 /// A [`Layer`] for a peer of that name.

@@ -144,9 +144,20 @@ impl EventLoop {
         protocol: impl Into<ProtocolRef>,
         side: impl Into<Side>,
     ) -> Result<Transport> {
+        self.upgrade(transport, protocol.into(), &side.into(), Vec::new)
+    }
+
+    /// The same, with what has come already and was not meant for the protocol.
+    #[track_caller]
+    pub(crate) fn upgrade(
+        &self,
+        transport: &Transport,
+        protocol: ProtocolRef,
+        side: &Side,
+        early: impl FnOnce() -> Vec<u8>,
+    ) -> Result<Transport> {
         self.check_current("start_tls")?;
         check_suspendable()?;
-        let side = side.into();
         let (engine, limits) = (side.engine()?, side.limits());
         if transport.is_closing() {
             return Err(Error::text(ErrorKind::Runtime, "start_tls: the transport is closing"));
@@ -154,9 +165,13 @@ impl EventLoop {
         let done = Future::about("a TLS handshake", self.scheduler().clone());
         let beginning = Beginning { engine, limits, known: true, waiter: Some(done.clone()) };
         transport.pause_reading();
-        let (lower, upper) = SslTransport::between(self, protocol.into(), beginning);
+        let (lower, upper) = SslTransport::between(self, protocol, beginning);
         transport.set_protocol(lower.clone());
-        let begun = lower.connection_made(transport);
+        let mut begun = lower.connection_made(transport);
+        let early = early();
+        if begun.is_ok() && !early.is_empty() {
+            begun = lower.data_received(&early);
+        }
         transport.resume_reading();
         match begun.and_then(|()| done.join()) {
             Ok(()) => Ok(upper),

@@ -48,6 +48,8 @@ pub struct ServerBuilder {
     start_serving: bool,
     cleanup_socket: bool,
     layer: Option<Rc<dyn Layer>>,
+    /// The limit of a stream's reader, in bytes.
+    pub(crate) stream_limit: Option<usize>,
 }
 
 impl Default for ServerBuilder {
@@ -68,6 +70,7 @@ impl ServerBuilder {
             start_serving: true,
             cleanup_socket: true,
             layer: None,
+            stream_limit: None,
         }
     }
 

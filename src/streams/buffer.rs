@@ -1,11 +1,18 @@
 //! Bytes in a row, and the search for the end of a message among them.
 
+use std::mem;
 use std::ops::Range;
+
+use memchr::{memchr, memmem};
 
 use crate::exceptions::{Error, ErrorKind, LimitOverrun, Result};
 
+/// Bytes of memory that an empty buffer keeps: an idle connection is not to hold what
+/// a busy one needed.
+const KEPT_WHEN_EMPTY: usize = 4 * 1024;
+
 /// Bytes that are taken from the front. What has been taken stays in place until
-/// it is the greater part.
+/// it is the greater part, and room is needed.
 #[derive(Default)]
 pub(crate) struct Buffer {
     bytes: Vec<u8>,
@@ -17,20 +24,51 @@ impl Buffer {
         &self.bytes[self.start..]
     }
 
+    pub(crate) fn len(&self) -> usize {
+        self.bytes.len() - self.start
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
     pub(crate) fn extend(&mut self, data: &[u8]) {
+        let is_full = self.bytes.capacity() - self.bytes.len() < data.len();
+        if is_full && self.start * 2 >= self.bytes.len() {
+            self.bytes.drain(..self.start);
+            self.start = 0;
+        }
         self.bytes.extend_from_slice(data);
     }
 
     /// The next bytes, as many as that if there are.
     pub(crate) fn take(&mut self, length: usize) -> Vec<u8> {
-        let length = length.min(self.unread().len());
-        let taken = self.unread()[..length].to_vec();
-        self.start += length;
-        if self.start * 2 >= self.bytes.len() {
-            self.bytes.drain(..self.start);
-            self.start = 0;
+        let length = length.min(self.len());
+        if self.start == 0 && length == self.bytes.len() && length > KEPT_WHEN_EMPTY {
+            return mem::take(&mut self.bytes);
         }
+        let taken = self.unread()[..length].to_vec();
+        self.skip(length);
         taken
+    }
+
+    /// Drops the next bytes, as many as that if there are.
+    pub(crate) fn skip(&mut self, length: usize) {
+        self.start += length.min(self.len());
+        if self.is_empty() {
+            self.start = 0;
+            self.bytes.clear();
+            self.bytes.shrink_to(KEPT_WHEN_EMPTY);
+        }
+    }
+
+    /// Moves everything that another buffer has to the front of this one.
+    pub(crate) fn put_before(&mut self, front: &mut Buffer) {
+        if !self.is_empty() {
+            front.extend(self.unread());
+        }
+        mem::swap(self, front);
+        front.skip(usize::MAX);
     }
 }
 
@@ -81,12 +119,98 @@ impl<'a> Search<'a> {
 
     /// The separator that ends first, and the shortest of those that end there.
     fn find(&self, bytes: &[u8]) -> Option<Range<usize>> {
-        let rest = &bytes[self.offset..];
-        let each = self.separators.iter().filter_map(|separator| {
-            let mut windows = rest.windows(separator.len());
-            let start = self.offset + windows.position(|window| window == *separator)?;
-            Some(start..start + separator.len())
-        });
-        each.min_by_key(|found| (found.end, found.len()))
+        let mut first: Option<Range<usize>> = None;
+        for separator in self.separators {
+            // What ends after the first found so far need not be looked for.
+            let end = first.as_ref().map_or(bytes.len(), |found| found.end);
+            let rest = bytes.get(self.offset..end).unwrap_or_default();
+            let Some(start) = position(rest, separator) else { continue };
+            let start = self.offset + start;
+            let found = start..start + separator.len();
+            let rank = |found: &Range<usize>| (found.end, found.len());
+            if first.as_ref().is_none_or(|first| rank(&found) < rank(first)) {
+                first = Some(found);
+            }
+        }
+        first
+    }
+}
+
+fn position(bytes: &[u8], separator: &[u8]) -> Option<usize> {
+    match separator {
+        [byte] => memchr(*byte, bytes),
+        _ => memmem::find(bytes, separator),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::{Buffer, KEPT_WHEN_EMPTY};
+
+    /// Something that is done to a buffer, with how many bytes.
+    #[derive(Clone, Debug)]
+    enum Op {
+        Extend(usize),
+        Take(usize),
+        Skip(usize),
+        Put(usize),
+    }
+
+    fn op() -> impl Strategy<Value = Op> {
+        let size = 0..3 * KEPT_WHEN_EMPTY;
+        prop_oneof![
+            size.clone().prop_map(Op::Extend),
+            size.clone().prop_map(Op::Take),
+            size.clone().prop_map(Op::Skip),
+            size.prop_map(Op::Put),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn it_is_a_queue_of_bytes(ops in prop::collection::vec(op(), 0..30)) {
+            let (mut buffer, mut model, mut next) = (Buffer::default(), Vec::new(), 0);
+            let mut bytes = |length: usize| -> Vec<u8> {
+                next += length;
+                (next - length..next).map(|at| at as u8).collect()
+            };
+            for op in ops {
+                match op {
+                    Op::Extend(length) => {
+                        let data = bytes(length);
+                        buffer.extend(&data);
+                        model.extend(data);
+                    }
+                    Op::Take(length) => {
+                        let length = length.min(model.len());
+                        let taken: Vec<u8> = model.drain(..length).collect();
+                        prop_assert_eq!(buffer.take(length), taken);
+                    }
+                    Op::Skip(length) => {
+                        model.drain(..length.min(model.len()));
+                        buffer.skip(length);
+                    }
+                    Op::Put(length) => {
+                        let (data, mut front) = (bytes(length), Buffer::default());
+                        front.extend(&data);
+                        buffer.put_before(&mut front);
+                        prop_assert!(front.is_empty());
+                        model.splice(..0, data);
+                    }
+                }
+                prop_assert_eq!(buffer.unread(), &model[..]);
+            }
+        }
+    }
+
+    #[test]
+    fn an_empty_one_holds_little_memory() {
+        let mut buffer = Buffer::default();
+        buffer.extend(&[0; 100_000]);
+        buffer.skip(99_999);
+        buffer.take(1);
+        assert!(buffer.bytes.capacity() <= KEPT_WHEN_EMPTY);
     }
 }

@@ -1,15 +1,41 @@
 //! Streams: what is read does not depend on how it was fed; limits, ends, errors.
 
+mod ends;
+mod flow;
+mod opening;
+mod peers;
+#[cfg(feature = "tls")]
+mod secure;
+mod sequential;
+mod serving;
+mod writing;
+
+use std::cell::RefCell;
 use std::rc::Rc;
 
 use proptest::prelude::*;
 use stackio::{
-    ErrorKind, IncompleteRead, LimitOverrun, Result, Runner, StreamReader, Task, VirtualClock,
-    spawn, yield_now,
+    ErrorKind, ExceptionContext, IncompleteRead, LimitOverrun, Result, Runner, StreamReader, Task,
+    VirtualClock, get_running_loop, spawn, yield_now,
 };
 
 fn run<T: 'static>(main: impl FnOnce() -> Result<T> + 'static) -> Result<T> {
     Runner::builder().virtual_clock(&VirtualClock::new()).build()?.run(main)
+}
+
+/// Lets everything happen that needs no time.
+fn rest() -> Result {
+    (0..200).try_for_each(|_| yield_now())
+}
+
+/// What the exception handler of the running loop is told from now on.
+fn reported() -> Result<Rc<RefCell<Vec<ExceptionContext>>>> {
+    let reports: Rc<RefCell<Vec<ExceptionContext>>> = Rc::default();
+    let kept = reports.clone();
+    get_running_loop()?.set_exception_handler(move |context| {
+        kept.borrow_mut().push(context.clone());
+    });
+    Ok(reports)
 }
 
 /// A reader that has all it will ever have.

@@ -11,8 +11,7 @@ type Ends = ((Transport, Log), (Transport, Log));
 
 fn pair(near: Log, far: Log, chunk: Option<usize>) -> Result<Ends> {
     let (first, second) = (Plain(near.clone()), Plain(far.clone()));
-    let ((left, _), (right, _)) =
-        get_running_loop()?.create_pair(|| first, || second, chunk)?;
+    let ((left, _), (right, _)) = get_running_loop()?.create_pair(|| first, || second, chunk)?;
     Ok(((left, near), (right, far)))
 }
 

@@ -1,0 +1,271 @@
+//! What has come and is not read yet: between a protocol and a reader.
+//!
+//! ```text
+//!   feed ---> [ buffer ......|limit ......|2 x limit ] ---> take
+//!                            |            |
+//!              resume_reading at most   pause_reading above
+//! ```
+
+use std::cell::{Cell, RefCell};
+
+use super::buffer::{Buffer, Search};
+use crate::events::Scheduler;
+use crate::exceptions::{Error, ErrorKind, Result};
+use crate::futures::Future;
+use crate::transports::interface::Transport;
+
+/// asyncio's limit, in bytes.
+pub(crate) const DEFAULT_LIMIT: usize = 64 * 1024;
+
+/// See the module.
+pub(crate) struct Incoming {
+    limit: usize,
+    buffer: RefCell<Buffer>,
+    /// Bytes that the reader has taken out of the buffer, but not read.
+    lent: Cell<usize>,
+    eof: Cell<bool>,
+    exception: RefCell<Option<Error>>,
+    /// The one who waits for data.
+    waiter: RefCell<Option<Future<()>>>,
+    /// Where the bytes come from. None if they are fed by hand, once the connection is
+    /// lost, and once nobody is left who could read them.
+    transport: RefCell<Option<Transport>>,
+    /// Whether the transport has been paused from here.
+    paused: Cell<bool>,
+    has_reader: Cell<bool>,
+    has_writer: Cell<bool>,
+}
+
+impl Incoming {
+    pub(crate) fn new(limit: usize) -> Incoming {
+        Incoming {
+            limit,
+            buffer: RefCell::default(),
+            lent: Cell::new(0),
+            eof: Cell::new(false),
+            exception: RefCell::new(None),
+            waiter: RefCell::new(None),
+            transport: RefCell::new(None),
+            paused: Cell::new(false),
+            has_reader: Cell::new(true),
+            has_writer: Cell::new(false),
+        }
+    }
+
+    pub(crate) fn limit(&self) -> usize {
+        self.limit
+    }
+
+    // -- the side that has the bytes -----------------------------------------------------
+
+    /// # Errors
+    ///
+    /// Kind `Runtime` after the end.
+    pub(crate) fn feed(&self, data: &[u8]) -> Result {
+        if self.eof.get() {
+            return Err(Error::text(ErrorKind::Runtime, "feed_data after feed_eof"));
+        }
+        if data.is_empty() {
+            return Ok(());
+        }
+        self.buffer.borrow_mut().extend(data);
+        self.wake();
+        if !self.paused.get() && self.buffered() > self.limit.saturating_mul(2) {
+            self.pause();
+        }
+        Ok(())
+    }
+
+    #[cold]
+    fn pause(&self) {
+        let transport = self.transport.borrow().clone();
+        if let Some(transport) = transport {
+            self.paused.set(true);
+            transport.pause_reading();
+        }
+    }
+
+    fn resume(&self) {
+        if self.paused.replace(false) {
+            let transport = self.transport.borrow().clone();
+            if let Some(transport) = transport {
+                transport.resume_reading();
+            }
+        }
+    }
+
+    pub(crate) fn feed_eof(&self) {
+        self.eof.set(true);
+        self.wake();
+    }
+
+    fn wake(&self) {
+        let waiter = self.waiter.take();
+        if let Some(waiter) = waiter {
+            // One that was cancelled has no use for it.
+            let _ = waiter.set_result(());
+        }
+    }
+
+    pub(crate) fn set_exception(&self, error: Error) {
+        let former = self.exception.replace(Some(error.clone()));
+        drop(former);
+        let waiter = self.waiter.take();
+        if let Some(waiter) = waiter {
+            let _ = waiter.set_exception(error);
+        }
+    }
+
+    pub(crate) fn exception(&self) -> Option<Error> {
+        self.exception.borrow().clone()
+    }
+
+    /// # Errors
+    ///
+    /// The error that was set.
+    pub(crate) fn check(&self) -> Result {
+        self.exception().map_or(Ok(()), Err)
+    }
+
+    // -- the transport and who has its handles -------------------------------------------
+
+    pub(crate) fn set_transport(&self, transport: &Transport) {
+        let former = self.transport.replace(Some(transport.clone()));
+        drop(former);
+    }
+
+    /// The bytes come from another transport, above the one before.
+    #[cfg(feature = "tls")]
+    pub(crate) fn replace_transport(&self, transport: &Transport) {
+        let former = self.transport.replace(Some(transport.clone()));
+        if self.paused.get()
+            && let Some(former) = former
+        {
+            transport.pause_reading();
+            former.resume_reading();
+        }
+    }
+
+    /// How much of what waits to be read the reader has taken out of the buffer.
+    #[cfg(feature = "tls")]
+    pub(crate) fn lent(&self) -> usize {
+        self.lent.get()
+    }
+
+    pub(crate) fn transport(&self) -> Option<Transport> {
+        self.transport.borrow().clone()
+    }
+
+    /// Lets go of the transport, which knows this by its protocol: a circle.
+    pub(crate) fn forget_transport(&self) -> Option<Transport> {
+        self.transport.take()
+    }
+
+    pub(crate) fn has_reader(&self) -> bool {
+        self.has_reader.get()
+    }
+
+    pub(crate) fn writer_made(&self) {
+        self.has_writer.set(true);
+    }
+
+    /// The last writer is dropped and the transport closed: there is nothing to pause any
+    /// more.
+    pub(crate) fn writer_gone(&self) {
+        self.has_writer.set(false);
+        drop(self.forget_transport());
+    }
+
+    /// The reader is dropped. A connection without a writer is closed with it.
+    pub(crate) fn reader_gone(&self) {
+        self.has_reader.set(false);
+        if !self.has_writer.get()
+            && let Some(transport) = self.forget_transport()
+        {
+            transport.close();
+        }
+    }
+
+    // -- the side that reads -------------------------------------------------------------
+
+    pub(crate) fn buffered(&self) -> usize {
+        self.buffer.borrow().len() + self.lent.get()
+    }
+
+    pub(crate) fn is_eof(&self) -> bool {
+        self.eof.get()
+    }
+
+    /// Whether the buffer, of which nothing is lent, has that byte there.
+    pub(crate) fn has_at(&self, place: usize, byte: u8) -> bool {
+        self.buffer.borrow().unread().get(place) == Some(&byte)
+    }
+
+    pub(crate) fn look(&self, search: &mut Search<'_>) -> Result<Option<usize>> {
+        search.look(self.buffer.borrow().unread(), self.limit)
+    }
+
+    /// The next bytes of the buffer, of which nothing is lent.
+    pub(crate) fn take(&self, length: usize) -> Vec<u8> {
+        let taken = self.buffer.borrow_mut().take(length);
+        self.was_read();
+        taken
+    }
+
+    fn was_read(&self) {
+        if self.paused.get() && self.buffered() <= self.limit {
+            self.resume();
+        }
+    }
+
+    /// Gives out all that there is, in place of the empty buffer that it is given.
+    pub(crate) fn lend(&self, lent: &mut Buffer) {
+        std::mem::swap(&mut *self.buffer.borrow_mut(), lent);
+        self.lent.set(lent.len());
+    }
+
+    /// So much of what is lent was read.
+    pub(crate) fn lent_was_read(&self, length: usize) {
+        self.lent.set(self.lent.get() - length);
+        self.was_read();
+    }
+
+    /// Takes back what is lent and was not read.
+    pub(crate) fn take_back(&self, lent: &mut Buffer) {
+        self.buffer.borrow_mut().put_before(lent);
+        self.lent.set(0);
+    }
+
+    /// Waits until something has come.
+    ///
+    /// # Errors
+    ///
+    /// The error that is set meanwhile; kind `Runtime` if another task waits, or nobody
+    /// can; kind `Cancelled`.
+    #[track_caller]
+    pub(crate) fn wait(&self, operation: &str) -> Result {
+        if self.waiter.borrow().is_some() {
+            let text =
+                format!("{operation} called while another task waits for data of the stream");
+            return Err(Error::text(ErrorKind::Runtime, text));
+        }
+        let waiter = Future::about("data of a stream", Scheduler::running()?);
+        *self.waiter.borrow_mut() = Some(waiter.clone());
+        let _waiting = Waiting(self);
+        // Who wants more than the limit would wait for ever for what is held back.
+        self.resume();
+        waiter.settle()?;
+        waiter.result()
+    }
+}
+
+/// The end of waiting, however it comes. As in asyncio, nobody waits after that,
+/// not even one who came between the data and this one's step.
+struct Waiting<'a>(&'a Incoming);
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        let waiter = self.0.waiter.take();
+        drop(waiter);
+    }
+}
