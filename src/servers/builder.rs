@@ -244,6 +244,7 @@ impl ServerBuilder {
                 Acceptor::new(home, reception.clone(), home_loop, (socket, backlog))
             };
             Inner {
+                event_loop: Rc::downgrade(&event_loop.0),
                 scheduler: event_loop.scheduler().clone(),
                 acceptors: RefCell::new(Some(sockets.into_iter().map(acceptor).collect())),
                 addresses,

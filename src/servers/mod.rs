@@ -13,7 +13,7 @@ use std::path::Path;
 use std::rc::{Rc, Weak};
 use std::time::Duration;
 
-use crate::base_events::EventLoop;
+use crate::base_events::{self, EventLoop};
 use crate::connecting::SocketFile;
 use crate::coroutines::yield_now;
 use crate::events::Scheduler;
@@ -34,6 +34,7 @@ use self::accepting::Acceptor;
 pub struct Server(Rc<Inner>);
 
 pub(crate) struct Inner {
+    event_loop: Weak<base_events::Inner>,
     scheduler: Rc<Scheduler>,
     /// None once it is closed.
     acceptors: RefCell<Option<Vec<Rc<Acceptor>>>>,
@@ -134,6 +135,16 @@ impl Server {
     /// How many connections there are.
     pub fn client_count(&self) -> usize {
         self.0.clients.borrow().len()
+    }
+
+    /// The loop that it serves on (`server.get_loop`).
+    ///
+    /// # Errors
+    ///
+    /// Kind `Runtime` if there is no such loop any more.
+    pub fn get_loop(&self) -> Result<EventLoop> {
+        let gone = || Error::text(ErrorKind::Runtime, "the loop of the server is gone");
+        self.0.event_loop.upgrade().map(EventLoop).ok_or_else(gone)
     }
 
     /// Stops to listen (`server.close`). Connections that there are go on.
