@@ -31,6 +31,12 @@
 //!   [`Lock`] and its kin keep them apart.
 //! - [`to_thread`] takes what blocks elsewhere; [`run_coroutine_threadsafe`] is the
 //!   way back in; [`signals`] come as calls or can be waited for.
+//! - A [`Protocol`] says what bytes mean, a [`Transport`] carries them (PEP 3153):
+//!   [`EventLoop::create_connection`] and [`EventLoop::create_server`] make them,
+//!   [`Connector`] and [`ServerBuilder`] with options. [`open_connection`] and
+//!   [`start_server`] are the same as streams, [`DatagramProtocol`] is for UDP.
+//! - [`tls`] is a layer on all of these, `subprocess` has child processes, [`pipes`]
+//!   their ends.
 //! - [`framing`] finds the messages in a stream of bytes, with or without a loop;
 //!   [`MessageProtocol`] calls a function with each. [`blocking`] runs a [`Protocol`]
 //!   without a loop.
