@@ -17,11 +17,13 @@ use crate::subprocess;
 #[cfg(doc)]
 use crate::{
     AnyTask, AsCompleted, Awaitable, Barrier, BoundedSemaphore, CallbackId, ConcurrentFuture,
-    Condition, Error, ErrorKind, Event, EventLoop, ExceptionContext, Future, Generator, Handle,
-    IncompleteRead, Instant, LifoQueue, LimitOverrun, Lock, LoopBuilder, LoopHandle, PriorityQueue,
-    Queue, ReturnWhen, Runner, Scope, Semaphore, StreamReader, Task, TaskBuilder, TaskGroup,
+    Condition, Connector, Error, ErrorKind, Event, EventLoop, ExceptionContext, Future, Generator,
+    Handle, IncompleteRead, Instant, LifoQueue, LimitOverrun, Lock, LoopBuilder, LoopHandle,
+    PriorityQueue, Protocol, Queue, ReturnWhen, Runner, Scope, Semaphore, ServerBuilder,
+    StreamReader, StreamReaderProtocol, StreamWriter, Task, TaskBuilder, TaskGroup,
     ThreadPoolExecutor, Timeout, TimerHandle, Waited, all_tasks, as_completed, call_at, call_later,
     call_soon, current_task, ensure_future, gather, gather_results, get_running_loop, graph, net,
-    pipes, run, run_coroutine_threadsafe, shield, signals, sleep, spawn, task_group, timeout,
-    timeout_at, to_thread, wait, wait_for, wrap_future, yield_now,
+    open_connection, open_unix_connection, pipes, run, run_coroutine_threadsafe, shield, signals,
+    sleep, spawn, start_server, start_unix_server, task_group, timeout, timeout_at, to_thread,
+    wait, wait_for, wrap_future, yield_now,
 };
