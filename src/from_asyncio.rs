@@ -1,8 +1,8 @@
 //! From asyncio's names to the ones here: every public name of Python 3.13's.
 //!
-//! What the crate does not have is "not yet" there; "gone" is what later Pythons
-//! deprecate or remove; "none" has its reason at the end. In the left column a
-//! name that begins with a dot belongs to the class before it.
+//! "gone" is what later Pythons deprecate or remove; "none" has its reason at the
+//! end. In the left column a name that begins with a dot belongs to the class before
+//! it.
 //!
 //! The README has the short list, for the first day.
 #![doc = include_str!("from_asyncio/tasks.md")]
