@@ -77,9 +77,10 @@ impl DatagramEndpoint {
         Ok(self)
     }
 
-    /// The peer: the socket sends to it, and receives only from it, and from nowhere if
-    /// that is refused, which is told. With
-    /// [`allow_broadcast`](DatagramEndpoint::allow_broadcast) it only sends to it.
+    /// The peer: the socket is connected to it, so it sends to nobody else, hears nobody
+    /// else, and is told if nobody listens there. With
+    /// [`allow_broadcast`](DatagramEndpoint::allow_broadcast) it is not connected, and
+    /// hears everybody.
     ///
     /// # Errors
     ///

@@ -18,7 +18,8 @@ impl Read for StreamReader {
         if buffer.is_empty() {
             return Ok(0);
         }
-        let count = (&*self.fill()?).read(buffer)?;
+        let mut data = self.fill()?;
+        let count = data.read(buffer)?;
         self.skip(count);
         Ok(count)
     }
