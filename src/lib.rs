@@ -186,7 +186,7 @@ pub use servers::{Server, ServerBuilder};
 pub use spawning::{TaskBuilder, spawn};
 pub use stack::{DEFAULT_STACK_SIZE, StackError, StackStatistics, stack_statistics};
 pub use streams::{
-    StreamReader, StreamReaderProtocol, StreamWriter, open_connection, open_read_pipe,
+    StreamReader, StreamReaderProtocol, StreamWriter, open_connection, open_pipes, open_read_pipe,
     open_unix_connection, open_write_pipe, start_server, start_unix_server, stream_pair,
     stream_pair_with,
 };

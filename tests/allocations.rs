@@ -4,10 +4,12 @@
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
+use std::io::{BufRead, Read};
 
 use stackio::framing::{Chunks, Frames, Framing, Lines, Prefix};
 use stackio::{
-    Barrier, Condition, Event, Lock, PriorityQueue, Queue, Result, Semaphore, yield_now,
+    Barrier, Condition, Event, Lock, PriorityQueue, Queue, Result, Semaphore, StreamReader,
+    yield_now,
 };
 
 /// The system's allocator, counting what each thread asks of it.
@@ -152,6 +154,25 @@ fn a_queue_with_items_and_room_allocates_nothing() {
         let operation = || {
             (0..5).try_for_each(|n| by_priority.put(n * 7 % 5))?;
             (0..5).try_for_each(|_| by_priority.get().map(drop))
+        };
+        assert_eq!(allocations(operation)?, 0);
+        Ok(())
+    });
+}
+
+#[test]
+fn to_look_at_what_is_fed_allocates_nothing() {
+    in_a_task(|| {
+        let mut reader = StreamReader::default();
+        let operation = || {
+            reader.feed_data(b"a request and half")?;
+            reader.fill_buf()?;
+            reader.consume(9);
+            reader.feed_data(b" of another")?;
+            let looked_at = reader.fill_buf()?.len();
+            reader.consume(looked_at);
+            reader.read_exact(&mut [0; 11])?;
+            Ok(())
         };
         assert_eq!(allocations(operation)?, 0);
         Ok(())

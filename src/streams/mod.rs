@@ -16,6 +16,7 @@ mod buffer;
 mod incoming;
 mod outlet;
 mod reader;
+mod feeding;
 mod protocol;
 mod writer;
 mod sequential;
@@ -25,8 +26,8 @@ mod secure;
 mod serving;
 
 pub use opening::{
-    open_connection, open_read_pipe, open_unix_connection, open_write_pipe, stream_pair,
-    stream_pair_with,
+    open_connection, open_pipes, open_read_pipe, open_unix_connection, open_write_pipe,
+    stream_pair, stream_pair_with,
 };
 pub use protocol::StreamReaderProtocol;
 pub use reader::StreamReader;

@@ -29,6 +29,9 @@ fn ends(reader: StreamReader, connected: Connected<StreamReaderProtocol>) -> Res
 
 /// Connects by TCP (`asyncio.open_connection`). With options: [`Connector`].
 ///
+/// The connection is closed when the writer is dropped; so keep it, and write
+/// `(reader, _writer)` rather than `(reader, _)`, where nothing is to be written.
+///
 /// ```
 /// use stackio::{open_connection, start_server};
 ///
@@ -174,6 +177,37 @@ pub fn open_write_pipe(pipe: impl Into<OwnedFd>) -> Result<StreamWriter> {
     let protocol = StreamReaderProtocol::without_reader();
     let (transport, protocol) = event_loop.connect_write_pipe(|| protocol, pipe)?;
     StreamWriter::new(transport, &protocol)
+}
+
+/// Reads from one pipe and writes to another, as one connection
+/// ([`connect_pipes`](crate::EventLoop::connect_pipes) for streams): the standard input
+/// and output of a program that serves its parent.
+///
+/// # Errors
+///
+/// As [`connect_pipes`](crate::EventLoop::connect_pipes).
+///
+/// ```
+/// use stackio::open_pipes;
+///
+/// stackio::run(|| {
+///     // What is written comes back.
+///     let (from, to) = std::io::pipe()?;
+///     let (reader, writer) = open_pipes(from, to)?;
+///     writer.write(b"there and back");
+///     writer.write_eof();
+///     assert_eq!(reader.read_to_end()?, b"there and back");
+///     Ok(())
+/// })?;
+/// # Ok::<(), stackio::Error>(())
+/// ```
+#[track_caller]
+pub fn open_pipes(
+    from: impl Into<OwnedFd>,
+    to: impl Into<OwnedFd>,
+) -> Result<(StreamReader, StreamWriter)> {
+    let (reader, protocol) = parts(DEFAULT_LIMIT)?;
+    ends(reader, get_running_loop()?.connect_pipes(|| protocol, from, to)?)
 }
 
 /// Two streams joined by memory: what is written to the one is read from the other. For

@@ -18,8 +18,8 @@ impl Read for StreamReader {
         if buffer.is_empty() {
             return Ok(0);
         }
-        let mut data = self.fill()?;
-        let count = data.read(buffer)?;
+        let mut waiting = self.fill()?;
+        let count = waiting.read(buffer)?;
         self.skip(count);
         Ok(count)
     }

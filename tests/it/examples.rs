@@ -17,6 +17,7 @@ const RUN_BY: &[(&str, &str)] = &[
     ("e02_mini_asyncio", "examples::e02_mini_asyncio_has_all_pages_under_way_at_once"),
     ("e03_the_flow", "examples::e03_the_flow_tells_its_seven_steps"),
     ("e05_task_tree", "examples::e05_task_tree_draws_who_waits_for_whom"),
+    ("e06_protocol", "examples::e06_protocol_is_one_chat_written_twice"),
     ("e07_producers", "examples::e07_producers_hold_the_same_bytes_back_in_three_ways"),
     ("json_rpc", "examples::json_rpc_says_the_same_over_every_carrier"),
     ("tls_echo", "examples::tls_echo_is_heard_and_refuses_the_wrong_name"),
@@ -61,6 +62,11 @@ fn e05_task_tree_draws_who_waits_for_whom() {
 #[cfg(feature = "process")]
 fn subprocess_pipeline_gives_the_same_in_three_ways() {
     assert_prints("subprocess_pipeline", include_str!("expected/subprocess_pipeline.txt"));
+}
+
+#[test]
+fn e06_protocol_is_one_chat_written_twice() {
+    assert_prints("e06_protocol", include_str!("expected/e06_protocol.txt"));
 }
 
 #[test]

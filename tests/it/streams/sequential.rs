@@ -174,7 +174,8 @@ fn buffers_of_std_fit_around_both_ends() {
     run(|| {
         let ((near, writer), (far, peer)) = stream_pair()?;
         let mut buffered = BufWriter::new(&writer);
-        write!(buffered, "{} {}", "one", "two")?;
+        let word = "one";
+        write!(buffered, "{word} two")?;
         buffered.flush()?;
         drop(buffered);
         writer.write_eof();
