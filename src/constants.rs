@@ -68,6 +68,13 @@ pub(crate) const DATAGRAM_SIZE: usize = 256 * 1024 + 1;
 /// these seldom wait.
 pub(crate) const WRITE_BUFFERS: usize = 64;
 
+/// How long a socket that was closed while its peer was still sending is read from, so
+/// that the peer is not answered by a reset.
+pub(crate) const LINGER_TIME: std::time::Duration = std::time::Duration::from_secs(2);
+
+/// Bytes that are read from it meanwhile at most.
+pub(crate) const LINGER_LIMIT: usize = 64 * 1024 * 1024;
+
 // TLS.
 
 /// How long a TLS handshake may take; asyncio's figure.

@@ -14,6 +14,7 @@ use crate::clock::{Clock, Instant};
 use crate::exceptions::{Error, ErrorKind, Result};
 use crate::fiber::without_suspending;
 use crate::instruments::{FlowEvent, FutureId, Instrument};
+use crate::registry::Registry;
 use crate::reports::{ExceptionContext, ExceptionSource, Reports, drop_value};
 use crate::timers::{Cancellable, Timers};
 
@@ -43,10 +44,18 @@ pub(crate) struct Standing {
 /// Something that runs when a deadline has passed.
 pub(crate) trait Timer: Runnable + Cancellable {}
 
+/// Something that lives by itself until the loop is closed, or it says that it has ended:
+/// a connection. It and what it calls know each other, so neither would ever be dropped.
+pub(crate) trait Kept {
+    /// Lets go of everything, since the loop is closed.
+    fn let_go(&self);
+}
+
 /// What a loop is made of, as far as futures and tasks need it.
 pub(crate) struct Scheduler {
     ready: RefCell<VecDeque<Rc<dyn Runnable>>>,
     timers: RefCell<Timers<dyn Timer>>,
+    kept: RefCell<Registry<dyn Kept>>,
     clock: Clock,
     reports: Reports,
     instruments: RefCell<Vec<Rc<dyn Instrument>>>,
@@ -84,6 +93,7 @@ impl Scheduler {
         Scheduler {
             ready: RefCell::new(VecDeque::with_capacity(64)),
             timers: RefCell::new(Timers::new()),
+            kept: RefCell::new(Registry::new()),
             clock,
             reports: Reports::default(),
             instruments: RefCell::new(Vec::new()),
@@ -186,14 +196,28 @@ impl Scheduler {
         self.closed.get()
     }
 
-    /// Forgets everything that waits to run.
+    /// Keeps it until the loop is closed, or until then; gives its place.
+    pub(crate) fn keep(&self, kept: Rc<dyn Kept>) -> usize {
+        self.kept.borrow_mut().insert(kept)
+    }
+
+    /// Forgets what is at that place, which has ended.
+    pub(crate) fn forget(&self, place: usize) {
+        let ended = self.kept.borrow_mut().remove(place);
+        drop(ended);
+    }
+
+    /// Forgets everything that waits to run or to be heard of.
     pub(crate) fn close(&self) {
         self.closed.set(true);
         let timers = self.timers.borrow_mut().drain();
         let ready = std::mem::take(&mut *self.ready.borrow_mut());
+        let kept = self.kept.replace(Registry::new()).all();
         // Each by itself, for what they captured may panic.
         timers.into_iter().for_each(drop_value);
         ready.into_iter().for_each(drop_value);
+        kept.iter().for_each(|kept| kept.let_go());
+        kept.into_iter().for_each(drop_value);
     }
 
     // -- watchers ------------------------------------------------------------------

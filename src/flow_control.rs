@@ -16,7 +16,10 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 use crate::constants::HIGH_WATER;
+use crate::events::Scheduler;
 use crate::exceptions::{Error, ErrorKind, Result};
+use crate::fiber::without_suspending;
+use crate::reports::{ExceptionContext, ExceptionSource, catch_panic, drop_value, report_anywhere};
 
 /// What makes bytes by itself and writes them to a [`Consumer`] (PEP 3153, after
 /// Twisted's `IPushProducer`).
@@ -144,7 +147,7 @@ impl FlowControl {
         self.paused.set(paused);
         let producer = self.producer.borrow().clone();
         if let Some(producer) = producer {
-            if paused { producer.pause() } else { producer.resume() }
+            tell(|| if paused { producer.pause() } else { producer.resume() });
         }
         Some(paused)
     }
@@ -160,26 +163,41 @@ impl FlowControl {
             return Err(Error::text(ErrorKind::Runtime, text));
         }
         *self.producer.borrow_mut() = Some(producer.clone());
-        producer.half_register(consumer);
-        if self.is_paused() {
-            producer.pause()
-        } else {
-            producer.resume()
-        }
+        tell(|| {
+            producer.half_register(consumer);
+            if self.is_paused() { producer.pause() } else { producer.resume() }
+        });
         Ok(())
     }
 
     /// Forgets the producer.
     pub fn unregister(&self) {
-        let producer = self.producer.take();
-        drop(producer);
+        drop_value(self.producer.take());
     }
 
     /// Tells the producer to stop, and forgets it: nothing is consumed any more.
     pub fn stop(&self) {
         let producer = self.producer.take();
         if let Some(producer) = producer {
-            producer.stop();
+            tell(|| producer.stop());
+        }
+    }
+}
+
+/// Calls a producer, in the middle of what its consumer does. A panic of it is reported,
+/// for nobody else is to suffer by it.
+fn tell(call: impl FnOnce()) {
+    let called = catch_panic("a producer", || {
+        without_suspending(call);
+        Ok(())
+    });
+    let Err(error) = called else { return };
+    let text = "a producer panicked";
+    match Scheduler::try_running() {
+        None => report_anywhere(text, Some(error)),
+        Some(scheduler) => {
+            let context = ExceptionContext::new(ExceptionSource::Transport, text);
+            scheduler.reports().report(&context.with_exception(error));
         }
     }
 }

@@ -73,6 +73,7 @@ mod yielder;
 mod generator;
 mod delegation;
 // -- floor 2: promises
+mod registry;
 mod timers;
 mod reports;
 mod events;
@@ -83,7 +84,6 @@ mod subjects;
 mod callbacks;
 mod futures;
 mod coroutines;
-mod registry;
 mod task_core;
 mod steps;
 mod task_cell;

@@ -86,10 +86,6 @@ pub(crate) trait Listener {
     fn left_open(&self) -> Option<(&'static str, &'static Location<'static>)> {
         None
     }
-
-    /// The loop is closed, and nothing will be told any more: it lets go of whatever may
-    /// own it in turn.
-    fn abandoned(self: Rc<Self>) {}
 }
 
 /// A descriptor that the loop watches.
@@ -371,11 +367,7 @@ impl Driver {
     pub(crate) fn close(&self) {
         let all = self.watched.borrow().all();
         for registration in all {
-            let listener = registration.listener.borrow().clone();
             registration.deregister();
-            if let Some(listener) = listener {
-                listener.abandoned();
-            }
         }
     }
 }

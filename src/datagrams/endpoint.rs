@@ -12,7 +12,7 @@ use super::socket::DatagramSocket;
 use crate::base_events::EventLoop;
 use crate::connecting::Rests;
 use crate::constants::DATAGRAM_SIZE;
-use crate::events::{Runnable, Standing};
+use crate::events::{Kept, Runnable, Standing};
 use crate::exceptions::{Error, ErrorKind, Result};
 use crate::flow_control::FlowControl;
 use crate::futures::Future;
@@ -20,7 +20,8 @@ use crate::handles::TimerHandle;
 use crate::selectors::{Direction, Listener};
 use crate::transports::extra::{Address, ExtraInfo};
 use crate::transports::link::{
-    Link, Linked, Told, begin, check_flow, deliver, fatal, finish, force_close, schedule_lost,
+    Link, Linked, Told, begin, check_flow, deliver, fatal, finish, force_close, let_go,
+    schedule_lost,
 };
 use crate::transports::turns::{Did, SharedBuffer, TakesTurns, Turns, retry};
 
@@ -282,11 +283,11 @@ impl Listener for Endpoint {
     fn left_open(&self) -> Option<(&'static str, &'static Location<'static>)> {
         Some(("a datagram transport", self.turns.made_at()))
     }
+}
 
-    fn abandoned(self: Rc<Self>) {
-        self.link.abandon();
-        self.give_up();
-        self.release();
+impl Kept for Endpoint {
+    fn let_go(&self) {
+        let_go(self);
     }
 }
 
@@ -343,6 +344,7 @@ impl Sending for Endpoint {
     }
 
     fn close(&self) {
+        self.link.end_here();
         if self.link.closing.replace(true) {
             return;
         }
@@ -355,6 +357,7 @@ impl Sending for Endpoint {
     }
 
     fn abort_with(&self, error: Option<Error>) {
+        self.link.end_here();
         if let Some(me) = self.me.upgrade() {
             force_close(&me, error);
         }

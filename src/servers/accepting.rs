@@ -47,6 +47,8 @@ pub(super) struct Acceptor {
     backlog: i32,
     registration: RefCell<Option<Rc<Registration>>>,
     queued: Cell<bool>,
+    /// Whether it waits for descriptors or memory to come back.
+    resting: Cell<bool>,
 }
 
 impl Acceptor {
@@ -65,11 +67,15 @@ impl Acceptor {
             backlog,
             registration: RefCell::new(None),
             queued: Cell::new(false),
+            resting: Cell::new(false),
         })
     }
 
-    /// Listens and has itself told of connections.
+    /// Listens and has itself told of connections; a second time it does nothing.
     pub(super) fn start(self: &Rc<Self>) -> Result {
+        if self.registration.borrow().is_some() {
+            return Ok(());
+        }
         let fd = match &*self.socket.borrow() {
             Some(socket) => {
                 socket.listen(self.backlog)?;
@@ -115,8 +121,11 @@ impl Acceptor {
                     }
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
-                Err(error) if is_of_one_connection(&error) => {}
-                Err(error) => return self.rest(error),
+                Err(error) if is_shortage(&error) => return self.rest(error),
+                Err(error) if is_of_the_listener(&error) => {
+                    return self.report("a server cannot accept any more", error.into());
+                }
+                Err(_of_one_connection) => {}
             }
         }
         self.queue();
@@ -151,8 +160,12 @@ impl Acceptor {
     fn rest(self: &Rc<Self>, error: io::Error) {
         let text = "accept is out of system resources; it tries again in a second";
         self.report(text, error.into());
+        self.resting.set(true);
         let again = self.clone();
-        self.scheduler.call_later(ACCEPT_RETRY_DELAY, move || again.queue());
+        self.scheduler.call_later(ACCEPT_RETRY_DELAY, move || {
+            again.resting.set(false);
+            again.queue();
+        });
     }
 
     fn report(&self, text: &str, error: crate::exceptions::Error) {
@@ -161,17 +174,26 @@ impl Acceptor {
     }
 }
 
-/// Whether the error is that of a connection that was gone before it was accepted, as
-/// Linux reports those of the network (accept(2)), and not of the listening socket.
-fn is_of_one_connection(error: &io::Error) -> bool {
+/// Whether descriptors or memory are wanting.
+fn is_shortage(error: &io::Error) -> bool {
     let codes = [libc::EMFILE, libc::ENFILE, libc::ENOBUFS, libc::ENOMEM];
-    error.raw_os_error().is_none_or(|code| !codes.contains(&code))
+    error.raw_os_error().is_some_and(|code| codes.contains(&code))
+}
+
+/// Whether it will come again at each attempt: somebody who has the socket as well has
+/// shut it down, for instance. Others are those of a connection that was gone before it
+/// was accepted, as Linux reports errors of the network (accept(2)).
+fn is_of_the_listener(error: &io::Error) -> bool {
+    let codes = [libc::EINVAL, libc::EBADF, libc::ENOTSOCK];
+    error.raw_os_error().is_some_and(|code| codes.contains(&code))
 }
 
 impl Runnable for Acceptor {
     fn run(self: Rc<Self>) {
         self.queued.set(false);
-        self.accept();
+        if !self.resting.get() {
+            self.accept();
+        }
     }
 }
 

@@ -221,9 +221,12 @@ impl ServerBuilder {
         }
         let server = self.assemble(&event_loop, &reception, sockets)?;
         *server.0.file.borrow_mut() = file;
-        if self.start_serving {
-            server.start_serving()?;
-            give_way()?;
+        if self.start_serving
+            && let Err(error) = server.start_serving().and_then(|()| give_way())
+        {
+            // Nobody gets a handle to close it by.
+            server.close();
+            return Err(error);
         }
         Ok(server)
     }

@@ -105,11 +105,8 @@ impl Server {
         let Some(acceptors) = self.0.acceptors.borrow().clone() else {
             return Err(Error::text(ErrorKind::Runtime, "start_serving: the server is closed"));
         };
-        if !self.0.serving.replace(true) {
-            for acceptor in acceptors {
-                acceptor.start()?;
-            }
-        }
+        acceptors.iter().try_for_each(Acceptor::start)?;
+        self.0.serving.set(true);
         Ok(())
     }
 

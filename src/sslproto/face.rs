@@ -14,6 +14,7 @@ use crate::transports::link::{check_flow, force_close};
 
 impl BaseTransport for SslTransport {
     fn close(&self) {
+        self.link.end_here();
         if let Some(me) = self.me() {
             me.start_closing();
         }
@@ -132,6 +133,7 @@ impl WriteTransport for SslTransport {
     }
 
     fn abort_with(&self, error: Option<Error>) {
+        self.link.end_here();
         if let Some(me) = self.me() {
             force_close(&me, error);
         }

@@ -12,7 +12,7 @@ use std::cell::{Cell, RefCell};
 use std::io;
 use std::rc::Rc;
 
-use crate::events::{Runnable, Scheduler};
+use crate::events::{Kept, Runnable, Scheduler};
 use crate::exceptions::{Error, ErrorKind, Result};
 use crate::flow_control::FlowControl;
 use crate::futures::Future;
@@ -78,8 +78,12 @@ pub(crate) struct Link<P: Told = ProtocolRef> {
     pub(crate) lost: Cell<bool>,
     /// What `connection_lost` is given if nothing goes wrong while it closes.
     reason: RefCell<Option<Error>>,
+    /// Whether its owner has closed or aborted it, and is not told yet.
+    ended_here: Cell<bool>,
     refused: Cell<bool>,
     on_lost: RefCell<Vec<OnLost>>,
+    /// Where the scheduler keeps the transport, until it is lost.
+    place: Cell<Option<usize>>,
 }
 
 /// A transport with a [`Link`].
@@ -107,8 +111,10 @@ impl<P: Told> Link<P> {
             eof_received: Cell::new(false),
             lost: Cell::new(false),
             reason: RefCell::new(None),
+            ended_here: Cell::new(false),
             refused: Cell::new(false),
             on_lost: RefCell::default(),
+            place: Cell::new(None),
         }
     }
 
@@ -145,6 +151,24 @@ impl<P: Told> Link<P> {
         self.on_lost.borrow_mut().push(what);
     }
 
+    /// Has the loop keep the transport until it is lost, whoever drops its handles.
+    pub(crate) fn keep(&self, transport: Rc<dyn Kept>) {
+        self.place.set(Some(self.scheduler.keep(transport)));
+    }
+
+    pub(crate) fn leave(&self) {
+        if let Some(place) = self.place.take() {
+            self.scheduler.forget(place);
+        }
+    }
+
+    /// Notes that its owner ends it: then a write is a mistake of his.
+    pub(crate) fn end_here(&self) {
+        if !self.lost.get() {
+            self.ended_here.set(true);
+        }
+    }
+
     /// Notes why it is about to be closed; the first reason counts.
     pub(crate) fn close_for(&self, reason: Error) {
         if !self.closing.get() {
@@ -165,7 +189,8 @@ impl<P: Told> Link<P> {
     #[inline]
     pub(crate) fn check_writable(&self) -> Result {
         if self.eof_written.get() || self.closing.get() {
-            Err(not_writable(self.lost.get(), self.eof_written.get()))
+            let lost = self.lost.get() && !self.ended_here.get();
+            Err(not_writable(lost, self.eof_written.get()))
         } else {
             Ok(())
         }
@@ -207,11 +232,12 @@ pub(crate) fn not_writable(lost: bool, eof_written: bool) -> Error {
 
 /// Begins: the protocol is told in the next iteration, and then `then` is called, and
 /// whoever waits is woken.
-pub(crate) fn begin<P: Told, L: Linked<P>>(
+pub(crate) fn begin<P: Told, L: Linked<P> + Kept>(
     core: &Rc<L>,
     waiter: Option<Future<()>>,
     then: impl FnOnce(&Rc<L>) + 'static,
 ) {
+    core.link().keep(core.clone());
     let made = core.clone();
     core.link().scheduler.call_soon(move || {
         if made.link().lost.get() {
@@ -316,6 +342,7 @@ pub(crate) fn finish<P: Told, L: Linked<P>>(core: &Rc<L>, error: Option<Error>) 
     let link = core.link();
     link.closing.set(true);
     link.lost.set(true);
+    link.ended_here.set(false);
     link.flow.stop();
     let protocol = link.protocol.take();
     if let Some(protocol) = protocol {
@@ -325,9 +352,17 @@ pub(crate) fn finish<P: Told, L: Linked<P>>(core: &Rc<L>, error: Option<Error>) 
         }
         drop_value(protocol);
     }
+    link.leave();
     core.release();
     let on_lost = link.on_lost.take();
     for what in on_lost {
         what();
     }
+}
+
+/// The loop is closed: nobody is told.
+pub(crate) fn let_go<P: Told, L: Linked<P>>(core: &L) {
+    core.link().abandon();
+    core.give_up();
+    core.release();
 }

@@ -18,7 +18,7 @@ use bytes::Bytes;
 
 use crate::base_events::EventLoop;
 use crate::context::Variables;
-use crate::events::Runnable;
+use crate::events::{Kept, Runnable};
 use crate::exceptions::{Error, Result};
 use crate::flow_control::FlowControl;
 use crate::futures::Future;
@@ -27,13 +27,9 @@ use crate::transports::interface::{
     BaseTransport, ProtocolRef, ReadTransport, Transport, WriteTransport,
 };
 use crate::transports::link::{
-    Link, Linked, begin, check_flow, deliver, fatal, finish, force_close, schedule_lost,
+    Link, Linked, begin, check_flow, deliver, fatal, finish, force_close, let_go, schedule_lost,
 };
 use crate::transports::outgoing::Outgoing;
-
-/// The ends that are open. A connection lives on its own, as one of the system does.
-#[derive(Default)]
-struct Ends(RefCell<Vec<Rc<End>>>);
 
 /// See the module.
 pub(crate) struct End {
@@ -43,9 +39,11 @@ pub(crate) struct End {
     outgoing: RefCell<Outgoing>,
     /// Bytes that are given to the protocol at a time.
     chunk: usize,
+    /// Whether it was aborted; whether the other was.
+    cut: Cell<bool>,
+    cut_off: Cell<bool>,
     queued: Cell<bool>,
     context: Cell<Variables>,
-    ends: Weak<Ends>,
 }
 
 /// Makes both ends. `waiter` is woken when both protocols know of it.
@@ -56,7 +54,6 @@ pub(crate) fn pair(
     chunk: usize,
     waiter: Option<Future<()>>,
 ) -> (Transport, Transport) {
-    let ends = event_loop.service(Ends::default);
     let make = |protocol| {
         Rc::new_cyclic(|me: &Weak<End>| End {
             me: me.clone(),
@@ -64,15 +61,15 @@ pub(crate) fn pair(
             other: OnceCell::new(),
             outgoing: RefCell::default(),
             chunk: chunk.max(1),
+            cut: Cell::new(false),
+            cut_off: Cell::new(false),
             queued: Cell::new(false),
             context: Cell::new(Variables::copy()),
-            ends: Rc::downgrade(&ends),
         })
     };
     let (first, second) = (make(first), make(second));
     for (end, other, waiter) in [(&first, &second, None), (&second, &first, waiter)] {
         let _set_once = end.other.set(Rc::downgrade(other));
-        ends.0.borrow_mut().push(end.clone());
         begin(end, waiter, |end| end.want());
     }
     (first.transport(), second.transport())
@@ -83,6 +80,11 @@ impl End {
         self.other.get()?.upgrade()
     }
 
+    /// The other end, if there is still somebody to write to.
+    fn reader(&self) -> Option<Rc<End>> {
+        self.other().filter(|other| !other.link.lost.get())
+    }
+
     /// Has itself look at what the other end wrote.
     fn want(self: &Rc<Self>) {
         if !self.queued.replace(true) {
@@ -91,6 +93,19 @@ impl End {
     }
 
     fn receive(self: &Rc<Self>) {
+        if self.reader().is_none() && !self.outgoing.borrow().is_empty() {
+            let cut_off = self.other().is_some_and(|other| other.cut.get());
+            if cut_off || self.cut_off.get() {
+                let text = "the other end is gone";
+                let error = io::Error::new(io::ErrorKind::BrokenPipe, text);
+                return force_close(self, Some(error.into()));
+            }
+            self.outgoing.borrow_mut().clear();
+            self.was_read();
+        }
+        if self.link.closing.get() && !self.link.lost.get() {
+            return self.receive_nothing();
+        }
         if !self.link.is_reading() || self.link.eof_received.get() {
             return;
         }
@@ -102,6 +117,16 @@ impl End {
             self.want();
         } else if other.link.lost.get() || other.link.eof_written.get() {
             self.at_eof();
+        }
+    }
+
+    /// What comes now is dropped, as a system does when a connection is closed.
+    fn receive_nothing(&self) {
+        if let Some(other) = self.other() {
+            let unread = std::mem::take(&mut *other.outgoing.borrow_mut());
+            if !unread.is_empty() {
+                other.was_read();
+            }
         }
     }
 
@@ -117,7 +142,19 @@ impl End {
     fn at_eof(self: &Rc<Self>) {
         self.link.eof_received.set(true);
         if deliver(self, "eof_received", ProtocolRef::eof_received) == Some(false) {
-            self.close();
+            self.start_closing();
+        }
+    }
+
+    fn start_closing(&self) {
+        if self.link.closing.replace(true) {
+            return;
+        }
+        if let Some(me) = self.me.upgrade() {
+            me.want();
+            if self.outgoing.borrow().is_empty() {
+                schedule_lost(&me, None);
+            }
         }
     }
 
@@ -129,8 +166,7 @@ impl End {
 
     /// What is written to nobody is an error, as for a socket.
     fn check_peer(&self) -> Result {
-        let reads = self.other().is_some_and(|other| !other.link.lost.get());
-        if reads {
+        if self.reader().is_some() {
             return Ok(());
         }
         let error = Error::from(io::Error::from(io::ErrorKind::BrokenPipe));
@@ -175,27 +211,28 @@ impl Linked for End {
     }
 
     fn give_up(&self) {
+        self.cut.set(true);
         self.outgoing.borrow_mut().clear();
     }
 
     fn release(&self) {
-        self.tell_other();
-        if let (Some(ends), Some(me)) = (self.ends.upgrade(), self.me.upgrade()) {
-            ends.0.borrow_mut().retain(|end| !Rc::ptr_eq(end, &me));
+        if let Some(other) = self.other() {
+            other.cut_off.set(self.cut.get());
+            other.want();
         }
+    }
+}
+
+impl Kept for End {
+    fn let_go(&self) {
+        let_go(self);
     }
 }
 
 impl BaseTransport for End {
     fn close(&self) {
-        if self.link.closing.replace(true) {
-            return;
-        }
-        if self.outgoing.borrow().is_empty()
-            && let Some(me) = self.me.upgrade()
-        {
-            schedule_lost(&me, None);
-        }
+        self.link.end_here();
+        self.start_closing();
     }
 
     fn is_closing(&self) -> bool {
@@ -273,6 +310,7 @@ impl WriteTransport for End {
     }
 
     fn abort_with(&self, error: Option<Error>) {
+        self.link.end_here();
         if let Some(me) = self.me.upgrade() {
             force_close(&me, error);
         }

@@ -89,6 +89,11 @@ impl Turns {
         self.registration.get().is_none_or(|registration| registration.may_be_ready(direction))
     }
 
+    /// Whether it gets its turn some time.
+    pub(crate) fn will_be_heard_of(&self) -> bool {
+        self.queued.get() || self.registration.get().is_some()
+    }
+
     /// Keeps the loop's count of what will be heard of.
     pub(crate) fn expect(&self, expecting: bool) {
         if self.expecting.replace(expecting) != expecting {

@@ -185,7 +185,7 @@ fn a_terminal_gives_a_line_at_a_time_and_none_is_left() {
 }
 
 /// The two sides of a new terminal: what is typed into the first is read from the second.
-fn terminal() -> io::Result<(OwnedFd, OwnedFd)> {
+pub fn terminal() -> io::Result<(OwnedFd, OwnedFd)> {
     use std::ffi::CStr;
     use std::fs::OpenOptions;
     use std::os::unix::fs::OpenOptionsExt;

@@ -1,5 +1,8 @@
 //! Servers: what they listen on, and how they end.
 
+mod serving;
+mod trouble;
+
 use std::cell::Cell;
 use std::fs;
 use std::os::unix::fs::FileTypeExt;

@@ -15,21 +15,14 @@ use crate::transports::extra::{Address, ExtraInfo};
 use crate::transports::interface::{
     BaseTransport, FileSink, ProtocolRef, ReadTransport, WriteTransport,
 };
-use crate::transports::link::{check_flow, force_close, schedule_lost};
+use crate::transports::link::{check_flow, force_close};
 use crate::transports::source::Source;
 use crate::transports::turns::TakesTurns;
 
 impl BaseTransport for StreamTransport {
     fn close(&self) {
-        if self.link.closing.replace(true) {
-            return;
-        }
-        self.expect();
-        if self.outgoing.borrow().is_empty()
-            && let Some(me) = self.me()
-        {
-            schedule_lost(&me, None);
-        }
+        self.link.end_here();
+        self.start_closing();
     }
 
     fn is_closing(&self) -> bool {
@@ -41,9 +34,6 @@ impl BaseTransport for StreamTransport {
         info.peer_addr.clone_from(&self.peer);
         if let Some(socket) = self.source.borrow().as_ref().and_then(Source::as_socket) {
             info.local_addr = socket.local_addr().ok().and_then(|address| Address::of(&address));
-            if info.peer_addr.is_none() {
-                info.peer_addr = socket.peer_addr().ok().and_then(|address| Address::of(&address));
-            }
         }
         info
     }
@@ -110,6 +100,10 @@ impl WriteTransport for StreamTransport {
             pieces.iter().take(WRITE_BUFFERS).map(|piece| IoSlice::new(piece)).collect();
         let length = slices.iter().map(|slice| slice.len()).sum();
         let mut written = me.write_now(length, |source| source.write_vectored(&slices))?;
+        if written == length && pieces.len() > slices.len() {
+            // What does not go into one call is not waited for by anybody yet.
+            me.want(Direction::Write);
+        }
         let mut kept = false;
         for piece in pieces {
             let begun = written.min(piece.len());
@@ -166,6 +160,7 @@ impl WriteTransport for StreamTransport {
     }
 
     fn abort_with(&self, error: Option<Error>) {
+        self.link.end_here();
         if let Some(me) = self.me() {
             force_close(&me, error);
         }
@@ -174,6 +169,7 @@ impl WriteTransport for StreamTransport {
     fn write_refused(&self, error: Error) {
         self.link.write_refused(error);
     }
+
     fn file_sink(&self) -> Option<Rc<dyn FileSink>> {
         let is_socket = self.source.borrow().as_ref().is_some_and(|s| s.as_socket().is_some());
         self.me().filter(|_| is_socket).map(|me| me as Rc<dyn FileSink>)

@@ -2,10 +2,11 @@
 
 mod face;
 mod files;
+mod lingering;
 mod reading;
 mod writing;
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, RawFd};
 use std::panic::Location;
@@ -13,15 +14,17 @@ use std::rc::{Rc, Weak};
 
 use crate::base_events::EventLoop;
 use crate::constants::READ_SIZE;
-use crate::events::{Runnable, Standing};
+use crate::events::{Kept, Runnable, Standing};
 use crate::futures::Future;
 use crate::selectors::{Direction, Listener};
 use crate::transports::extra::Address;
 use crate::transports::interface::{ProtocolRef, Transport};
-use crate::transports::link::{Link, Linked, OnLost, begin, fatal};
+use crate::transports::link::{Link, Linked, OnLost, begin, fatal, let_go};
 use crate::transports::outgoing::Outgoing;
 use crate::transports::source::Source;
 use crate::transports::turns::{SharedBuffer, TakesTurns, Turns};
+
+use self::lingering::{Lingering, Unread};
 
 /// See the module.
 pub(crate) struct StreamTransport {
@@ -37,6 +40,8 @@ pub(crate) struct StreamTransport {
     /// While a file is being sent: who does that, and waits until more can be.
     sending: RefCell<Option<Future<()>>>,
     peer: Option<Address>,
+    unread: Cell<Unread>,
+    lingering: RefCell<Option<Lingering>>,
 }
 
 /// A descriptor on its way to become a transport.
@@ -58,6 +63,8 @@ impl StreamTransport {
         waiter: Option<Future<()>>,
     ) -> Rc<StreamTransport> {
         let Carrier { source, peer, made_at } = carrier;
+        // A connection that was reset has none any more.
+        let peer = peer.or_else(|| Address::of(&source.as_socket()?.peer_addr().ok()?));
         let transport = Rc::new_cyclic(|me| StreamTransport {
             me: me.clone(),
             link: Link::new(event_loop.scheduler().clone(), protocol),
@@ -68,6 +75,8 @@ impl StreamTransport {
             outgoing: RefCell::default(),
             sending: RefCell::new(None),
             peer,
+            unread: Cell::new(Unread::Unknown),
+            lingering: RefCell::new(None),
         });
         begin(&transport, waiter, |transport| {
             transport.expect();
@@ -138,6 +147,11 @@ impl TakesTurns for StreamTransport {
     }
 
     fn cannot_watch(self: &Rc<Self>, error: io::Error) {
+        let refused = error.kind() == io::ErrorKind::PermissionDenied;
+        if refused && !self.can_read() && self.outgoing.borrow().is_empty() {
+            // A device that nobody can wait for, as the null device is, takes all at once.
+            return;
+        }
         fatal(self, "the selector cannot watch the descriptor", error.into());
     }
 }
@@ -145,7 +159,10 @@ impl TakesTurns for StreamTransport {
 impl Listener for StreamTransport {
     fn ready(self: Rc<Self>, direction: Direction) {
         match direction {
-            Direction::Read => self.want(Direction::Read),
+            Direction::Read => {
+                self.note_unread(Unread::Likely);
+                self.want(Direction::Read);
+            }
             Direction::Write if self.has_to_write() => self.want(Direction::Write),
             Direction::Write => self.reader_left(),
         }
@@ -154,11 +171,11 @@ impl Listener for StreamTransport {
     fn left_open(&self) -> Option<(&'static str, &'static Location<'static>)> {
         Some(("a transport", self.turns.made_at()))
     }
+}
 
-    fn abandoned(self: Rc<Self>) {
-        self.link.abandon();
-        self.give_up();
-        self.release();
+impl Kept for StreamTransport {
+    fn let_go(&self) {
+        let_go(self);
     }
 }
 
@@ -176,12 +193,14 @@ impl Linked for StreamTransport {
     }
 
     fn give_up(&self) {
+        self.unread.set(Unread::Irrelevant);
         self.outgoing.borrow_mut().clear();
     }
 
     fn release(&self) {
-        self.turns.end();
-        drop(self.source.take());
+        if !self.me().is_some_and(|me| me.linger()) {
+            self.let_source_go();
+        }
         let sending = self.sending.take();
         if let Some(sending) = sending {
             let text = "the connection was lost";

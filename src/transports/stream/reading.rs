@@ -4,14 +4,18 @@ use std::io;
 use std::rc::Rc;
 
 use super::StreamTransport;
+use super::lingering::Unread;
 use crate::selectors::Direction;
-use crate::transports::interface::{BaseTransport, Filled, ProtocolRef};
+use crate::transports::interface::{Filled, ProtocolRef};
 use crate::transports::link::{deliver, fatal};
 use crate::transports::turns::{Did, TakesTurns, retry};
 
 impl StreamTransport {
     pub(super) fn receive(self: &Rc<Self>) {
         if !self.link.is_reading() || self.link.eof_received.get() || !self.can_read() {
+            if self.is_lingering() {
+                self.throw_away();
+            }
             return;
         }
         let filled = match self.link.protocol() {
@@ -33,7 +37,7 @@ impl StreamTransport {
         }
     }
 
-    fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
+    pub(super) fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
         match &*self.source.borrow() {
             Some(source) => retry(|| source.read(buffer)),
             None => Err(io::ErrorKind::WouldBlock.into()),
@@ -45,6 +49,7 @@ impl StreamTransport {
         match read {
             Ok(0) => self.at_eof(),
             Ok(length) => {
+                self.note_unread(if length < room { Unread::None } else { Unread::Likely });
                 let data = data.get(..length).unwrap_or_default();
                 if !data.is_empty() {
                     deliver(self, "data_received", |protocol| protocol.data_received(data));
@@ -55,6 +60,7 @@ impl StreamTransport {
                 }
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                self.note_unread(Unread::None);
                 self.did(Direction::Read, Did::Nothing);
             }
             Err(error) => fatal(self, "read error on a transport", error.into()),
@@ -67,7 +73,7 @@ impl StreamTransport {
         match keep_open {
             // A pipe that is only read has nothing left to do.
             Some(true) if self.can_write() => self.expect(),
-            Some(_) => self.close(),
+            Some(_) => self.start_closing(),
             None => {}
         }
     }

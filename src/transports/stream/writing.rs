@@ -6,8 +6,7 @@ use std::rc::Rc;
 use super::StreamTransport;
 use crate::exceptions::{Error, ErrorKind, Result};
 use crate::selectors::Direction;
-use crate::transports::interface::BaseTransport;
-use crate::transports::link::{check_flow, fatal, finish, force_close};
+use crate::transports::link::{check_flow, fatal, finish, force_close, schedule_lost};
 use crate::transports::source::Source;
 use crate::transports::turns::{Did, TakesTurns, retry};
 
@@ -39,7 +38,8 @@ impl StreamTransport {
         length: usize,
         write: impl Fn(&Source) -> io::Result<usize>,
     ) -> Result<usize> {
-        if !self.outgoing.borrow().is_empty() || !self.turns.may_be_ready(Direction::Write) {
+        let waits = !self.outgoing.borrow().is_empty();
+        if length == 0 || waits || !self.turns.may_be_ready(Direction::Write) {
             return Ok(0);
         }
         let written = match &*self.source.borrow() {
@@ -67,6 +67,10 @@ impl StreamTransport {
     /// Something was added to what waits.
     pub(super) fn kept(self: &Rc<Self>) {
         self.expect();
+        if !self.turns.will_be_heard_of() {
+            // What the selector did not take has made somebody wait after all.
+            self.register();
+        }
         check_flow(self);
     }
 
@@ -128,6 +132,19 @@ impl StreamTransport {
         }
     }
 
+    /// Sends what waits and ends the connection.
+    pub(super) fn start_closing(&self) {
+        if self.link.closing.replace(true) {
+            return;
+        }
+        self.expect();
+        if self.outgoing.borrow().is_empty()
+            && let Some(me) = self.me()
+        {
+            schedule_lost(&me, None);
+        }
+    }
+
     pub(super) fn end_writing(self: &Rc<Self>) {
         let ended = match &*self.source.borrow() {
             Some(source) => source.end_writing(),
@@ -136,7 +153,10 @@ impl StreamTransport {
         match ended {
             Ok(true) => {}
             // The end of a pipe is its being closed.
-            Ok(false) => self.close(),
+            Ok(false) => {
+                self.link.end_here();
+                self.start_closing();
+            }
             // The peer is gone; reading says so.
             Err(error) => tracing::debug!(%error, "write_eof"),
         }

@@ -63,6 +63,8 @@ fn more_pieces_than_go_into_one_call_are_all_sent() {
         for (count, length) in [(65, 1), (1000, 3), (200, 0), (300, 5000)] {
             let log = Log::new();
             let (transport, theirs) = with_std(&log)?;
+            // What the selector had to say of a new connection has been said.
+            super::settle()?;
             let pieces: Vec<Vec<u8>> = (0..count).map(|n| vec![n as u8; length]).collect();
             transport.writelines(&pieces);
             let all = elsewhere(|| read_all(theirs));
