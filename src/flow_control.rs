@@ -18,7 +18,6 @@ use std::rc::Rc;
 use crate::constants::HIGH_WATER;
 use crate::events::Scheduler;
 use crate::exceptions::{Error, ErrorKind, Result};
-use crate::fiber::without_suspending;
 use crate::reports::{ExceptionContext, ExceptionSource, catch_panic, drop_value, report_anywhere};
 
 /// What makes bytes by itself and writes them to a [`Consumer`] (PEP 3153, after
@@ -188,7 +187,7 @@ impl FlowControl {
 /// for nobody else is to suffer by it.
 fn tell(call: impl FnOnce()) {
     let called = catch_panic("a producer", || {
-        without_suspending(call);
+        call();
         Ok(())
     });
     let Err(error) = called else { return };
