@@ -158,7 +158,7 @@ fn a_stack_beyond_every_limit_is_the_tasks_error() {
 fn where_the_address_space_ends_the_task_fails_and_the_others_go_on() {
     if !is_child() {
         // Room for the process and some slabs, not for a stack of 800 MiB.
-        return assert_played_well(&play_in(&mut command_after("ulimit -v 600000")));
+        return assert_played_well(&play_in(&mut command_after("ulimit -v 700000")));
     }
     run(|| {
         let other = spawn(|| {
@@ -180,7 +180,7 @@ fn where_the_address_space_ends_the_task_fails_and_the_others_go_on() {
 #[test]
 fn stacks_run_out_one_task_at_a_time() {
     if !is_child() {
-        return assert_played_well(&play_in(&mut command_after("ulimit -v 600000")));
+        return assert_played_well(&play_in(&mut command_after("ulimit -v 700000")));
     }
     run(|| {
         let spawn_one = |_| {
@@ -201,7 +201,7 @@ fn stacks_run_out_one_task_at_a_time() {
 #[test]
 fn small_stacks_leave_room_for_the_rest_of_the_program() {
     if !is_child() {
-        return assert_played_well(&play_in(&mut command_after("ulimit -v 600000")));
+        return assert_played_well(&play_in(&mut command_after("ulimit -v 700000")));
     }
     run(|| {
         let spawn_one = |n: u64| {
@@ -222,7 +222,7 @@ fn small_stacks_leave_room_for_the_rest_of_the_program() {
 #[test]
 fn where_no_stack_is_left_a_generator_can_be_started_later() {
     if !is_child() {
-        return assert_played_well(&play_in(&mut command_after("ulimit -v 600000")));
+        return assert_played_well(&play_in(&mut command_after("ulimit -v 700000")));
     }
     let generator =
         || -> Generator<(), u32, ()> { Generator::with_stack_size(400 << 20, |co| co.yield_(1)) };
