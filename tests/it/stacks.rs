@@ -168,7 +168,7 @@ fn where_the_address_space_ends_the_task_fails_and_the_others_go_on() {
         let large = TaskBuilder::new().stack_size(800 << 20).spawn(|| Ok(()));
         let error = large.join().unwrap_err();
         let text = error.to_string();
-        for word in ["838860800 bytes", "RLIMIT_AS = 614400000", "ulimit -v", "smaller stacks"] {
+        for word in ["838860800 bytes", "RLIMIT_AS = 716800000", "ulimit -v", "smaller stacks"] {
             assert!(text.contains(word), "no {word:?} in {text}");
         }
         assert_eq!(other.join()?, 5);
