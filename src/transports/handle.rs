@@ -98,6 +98,9 @@ impl Transport {
 
     /// Sends what is buffered and ends the connection (`transport.close`). Nothing more
     /// is received. `connection_lost(None)` follows when all is sent.
+    ///
+    /// A peer that is still sending gets to hear what was sent: the loop throws away what
+    /// comes for up to two seconds, where asyncio would have it answered by a reset.
     pub fn close(&self) {
         self.0.close();
     }
