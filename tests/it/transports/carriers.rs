@@ -4,8 +4,9 @@ use std::cell::Cell;
 use std::io;
 use std::marker::PhantomData;
 use std::net;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
+use std::process::Command;
 use std::rc::Rc;
 
 use stackio::{IntoProtocol, Result, Transport, get_running_loop};
@@ -204,19 +205,10 @@ impl Carrier for Terminal {
 
 /// Has a terminal pass bytes on as they are.
 fn raw(terminal: &OwnedFd) -> io::Result<()> {
-    let mut settings = std::mem::MaybeUninit::<libc::termios>::uninit();
-    let fd = terminal.as_fd().as_raw_fd();
-    // SAFETY: the descriptor is open, and what is read from `settings` was written by
-    // `tcgetattr`, if it succeeded.
-    let set = unsafe {
-        if libc::tcgetattr(fd, settings.as_mut_ptr()) != 0 {
-            return Err(io::Error::last_os_error());
-        }
-        let mut settings = settings.assume_init();
-        libc::cfmakeraw(&raw mut settings);
-        libc::tcsetattr(fd, libc::TCSANOW, &raw const settings)
-    };
-    if set == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+    let status =
+        Command::new("stty").args(["raw", "-echo"]).stdin(terminal.try_clone()?).status()?;
+    assert!(status.success(), "stty: {status}");
+    Ok(())
 }
 
 /// The same the other way round.

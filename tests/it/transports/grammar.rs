@@ -102,7 +102,7 @@ fn is_cut<C: Carrier>() {
         for sort in SORTS {
             for (what, cut) in CUTS {
                 // At once, when all has come, and while much is on its way.
-                for (length, waits) in [(0, false), (10, true), (1_000_000, false)] {
+                for (length, waits) in [(0, false), (10, true), (300_000 / C::SLOW, false)] {
                     let (near, far) = (Log::new(), Log::new());
                     let (left, right) = open::<C>(sort, &near, &far)?;
                     left.write(&pattern(length));
