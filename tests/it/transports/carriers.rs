@@ -9,6 +9,8 @@ use std::os::unix::net::UnixStream;
 use std::process::Command;
 use std::rc::Rc;
 
+#[cfg(feature = "tls")]
+use stackio::{Connector, ServerBuilder};
 use stackio::{IntoProtocol, Result, Transport, get_running_loop};
 
 use super::recorder::{Call, Log};
@@ -18,6 +20,10 @@ pub trait Carrier: 'static {
     const NAME: &'static str;
     /// Whether both ends read and write; if not, the first writes and the second reads.
     const DUPLEX: bool;
+    /// Whether one direction can be ended without the other.
+    const HALVES: bool = Self::DUPLEX;
+    /// Whether an end that is cut in `connection_made` may be one that the other never hears of.
+    const SHAKES_HANDS: bool = false;
     /// Whether the end of what the first end sends reaches the second without an error.
     const ENDS: bool = true;
 
@@ -51,6 +57,12 @@ macro_rules! for_every_carrier {
         $scenario::<$crate::transports::carriers::Bytewise>($($argument),*);
         $scenario::<$crate::transports::carriers::Pipe>($($argument),*);
         $scenario::<$crate::transports::carriers::Terminal>($($argument),*);
+        #[cfg(feature = "tls")]
+        $scenario::<$crate::transports::carriers::Tls>($($argument),*);
+        #[cfg(feature = "tls")]
+        $scenario::<$crate::transports::carriers::Reversed<$crate::transports::carriers::Tls>>(
+            $($argument),*
+        );
         $scenario::<$crate::transports::carriers::Reversed<$crate::transports::carriers::Tcp>>($($argument),*);
         $scenario::<$crate::transports::carriers::Reversed<$crate::transports::carriers::Served>>($($argument),*);
         $scenario::<$crate::transports::carriers::Reversed<$crate::transports::carriers::Memory>>($($argument),*);
@@ -103,6 +115,30 @@ impl Carrier for Served {
         let server = event_loop.create_server(factory, "127.0.0.1:0")?;
         event_loop.create_connection(|| first, server.local_addrs()[0])?;
         super::until(|| accepted.get())?;
+        server.close();
+        Ok(())
+    }
+}
+
+/// The same, encrypted.
+#[cfg(feature = "tls")]
+pub struct Tls;
+
+#[cfg(feature = "tls")]
+impl Carrier for Tls {
+    const NAME: &'static str = "TLS";
+    const DUPLEX: bool = true;
+    const HALVES: bool = false;
+    const SHAKES_HANDS: bool = true;
+    const HOLDS: usize = 20 << 20;
+
+    fn open<A: IntoProtocol<K>, B: IntoProtocol<L>, K, L>(first: A, second: B) -> Result {
+        let (client, server) = crate::tls::acquainted()?;
+        let mut second = Some(second);
+        let factory = move || second.take().expect("one comes");
+        let server = ServerBuilder::new().tls(&server).create_server(factory, "127.0.0.1:0")?;
+        let connector = Connector::new().tls(&client).server_hostname("localhost");
+        connector.create_connection(|| first, server.local_addrs()[0])?;
         server.close();
         Ok(())
     }
@@ -217,6 +253,8 @@ pub struct Reversed<C>(PhantomData<C>);
 impl<C: Carrier> Carrier for Reversed<C> {
     const NAME: &'static str = C::NAME;
     const DUPLEX: bool = true;
+    const HALVES: bool = C::HALVES;
+    const SHAKES_HANDS: bool = C::SHAKES_HANDS;
     const SLOW: usize = C::SLOW;
     const HOLDS: usize = C::HOLDS;
 
