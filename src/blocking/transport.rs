@@ -1,6 +1,6 @@
 //! The transport of a stream that blocks: a write has been sent when it returns.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, RefCell, RefMut};
 use std::io;
 use std::rc::Rc;
 
@@ -113,7 +113,7 @@ impl BlockingTransport {
     }
 
     fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        let mut stream = self.stream.borrow_mut();
+        let mut stream = self.stream()?;
         let Some(stream) = stream.as_mut() else { return Ok(0) };
         loop {
             match stream.read(buffer) {
@@ -121,6 +121,15 @@ impl BlockingTransport {
                 read => return read,
             }
         }
+    }
+
+    /// The stream, unless it is in use: one that suspends a task lets others come here.
+    fn stream(&self) -> Result<RefMut<'_, Option<Box<dyn Stream>>>> {
+        self.stream.try_borrow_mut().map_err(|_| {
+            let text = "the blocking driver is waiting for its stream: with streams that suspend \
+                        a task, another task cannot write";
+            Error::text(ErrorKind::Runtime, text)
+        })
     }
 
     /// Tells the protocol that the connection is lost, if it is closing, and lets go of
@@ -186,7 +195,7 @@ impl WriteTransport for BlockingTransport {
         if self.closing.get() || self.eof_written.get() {
             return Err(not_writable(self.is_lost(), self.eof_written.get()));
         }
-        let written = match self.stream.borrow_mut().as_mut() {
+        let written = match self.stream()?.as_mut() {
             Some(stream) => stream.write_all(data).and_then(|()| stream.flush()),
             None => Ok(()),
         };
@@ -209,8 +218,8 @@ impl WriteTransport for BlockingTransport {
             let text = "write_eof: this stream cannot send its end alone";
             return Err(Error::text(ErrorKind::Runtime, text));
         }
+        let ended = self.stream()?.as_mut().map_or(Ok(()), |stream| stream.write_eof());
         self.eof_written.set(true);
-        let ended = self.stream.borrow_mut().as_mut().map_or(Ok(()), |stream| stream.write_eof());
         if let Err(error) = ended {
             // The peer is gone; reading says so.
             tracing::debug!(%error, "write_eof");
