@@ -213,6 +213,7 @@ impl Endpoint {
         let rest = self.rests.borrow_mut().advance();
         let timer = self.link.scheduler.call_later(rest, move || {
             if let Some(endpoint) = again.upgrade() {
+                endpoint.rest_until(None);
                 endpoint.want(Direction::Write);
             }
         });
@@ -275,7 +276,9 @@ impl TakesTurns for Endpoint {
 
 impl Listener for Endpoint {
     fn ready(self: Rc<Self>, direction: Direction) {
-        if direction == Direction::Read || !self.outgoing.borrow().is_empty() {
+        // While it rests, being writable says nothing of the peer's queue.
+        let sends = || !self.outgoing.borrow().is_empty() && self.resting.borrow().is_none();
+        if direction == Direction::Read || sends() {
             self.want(direction);
         }
     }

@@ -1,9 +1,14 @@
 //! What cannot be sent at once waits, in order, and the protocol is told when it is much.
 
+use std::cell::Cell;
 use std::os::unix::net::UnixDatagram;
 use std::path::PathBuf;
+use std::rc::Rc;
 
-use stackio::{DatagramEndpoint, DatagramTransport, Result, yield_now};
+use stackio::{
+    DatagramEndpoint, DatagramTransport, FlowEvent, Instrument, Result, get_running_loop, millis,
+    sleep, yield_now,
+};
 
 use super::{Call, Note, noted, play};
 
@@ -182,4 +187,38 @@ fn a_queue_that_others_have_filled_is_tried_again() {
         Ok(())
     });
     std::fs::remove_dir_all(directory).expect("it was made above");
+}
+
+/// Counts how often the loop asks the selector.
+#[derive(Default)]
+struct Asked(Cell<usize>);
+
+impl Instrument for Asked {
+    fn event(&self, event: &FlowEvent<'_>) {
+        if matches!(event, FlowEvent::Select { .. }) {
+            self.0.set(self.0.get() + 1);
+        }
+    }
+}
+
+#[test]
+fn a_peer_whose_queue_others_have_filled_does_not_keep_the_loop_busy() {
+    play(|| {
+        let place = directory("busy");
+        let far = UnixDatagram::bind(place.join("far"))?;
+        let others = UnixDatagram::unbound()?;
+        others.set_nonblocking(true)?;
+        while others.send_to(b"x", place.join("far")).is_ok() {}
+        let endpoint = DatagramEndpoint::new().local_path(place.join("near"))?;
+        let (transport, _) = endpoint.create(Note::new)?;
+        let asked = Rc::new(Asked::default());
+        get_running_loop()?.add_instrument(asked.clone());
+        transport.sendto(b"y", std::os::unix::net::SocketAddr::from_pathname(place.join("far"))?);
+        sleep(millis(200))?;
+        assert!(asked.0.get() < 100, "asked {} times", asked.0.get());
+        transport.abort();
+        drop(far);
+        std::fs::remove_dir_all(place)?;
+        Ok(())
+    });
 }
