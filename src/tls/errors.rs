@@ -43,8 +43,30 @@ impl TlsError {
     }
 }
 
+impl TlsError {
+    /// rustls has no kind for it, only its verifier's word.
+    fn is_of_an_authority(&self) -> bool {
+        use rustls::{CertificateError, Error};
+        match &self.cause {
+            Error::InvalidCertificate(CertificateError::Other(other)) => {
+                format!("{other:?}").contains("CaUsedAsEndEntity")
+            }
+            _ => false,
+        }
+    }
+}
+
 impl fmt::Display for TlsError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.is_of_an_authority() {
+            return write!(
+                f,
+                "{}: invalid peer certificate: it is that of a certificate authority (CA:TRUE, as \
+                 `openssl req -x509` makes them), which cannot be a server's or client's own; make \
+                 one with basicConstraints=CA:FALSE",
+                self.operation
+            );
+        }
         write!(f, "{}: {}", self.operation, self.cause)
     }
 }

@@ -224,8 +224,12 @@ impl Session {
     pub(super) fn write(&self, wire: &mut impl Write, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
         self.flush(wire)?;
         let count = self.engine.borrow_mut().write_vectored(pieces)?;
-        self.flush(wire)?;
-        Ok(count)
+        match self.flush(wire) {
+            // They were taken and go out with the next flight: an error would say that
+            // nothing was. A cancellation is one all the same, for it comes only once.
+            Err(error) if error.io_kind().is_some() && is_passing(&error) && count > 0 => Ok(count),
+            flushed => Ok(flushed.map(|()| count)?),
+        }
     }
 
     /// Sends everything that has been encrypted.

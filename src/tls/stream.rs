@@ -13,12 +13,14 @@ use super::session::Session;
 /// An encrypted connection over another stream: a [`TcpStream`](crate::net::TcpStream), or
 /// anything else with `Read` and `Write`, in a task or, over std's sockets, without a loop.
 ///
-/// A read that is cancelled has lost nothing. A write that is cancelled, or fails with
-/// `TimedOut`, may have taken up to 64 KiB of its data; what has been taken is sent with
-/// the next write, flush or close, so do not write it again.
+/// A read that is cancelled has lost nothing. A write that is cancelled may have taken up
+/// to 64 KiB of its data; what has been taken is sent with the next write, flush or close,
+/// so do not write it again.
 ///
 /// Dropping it closes the stream below without a word, which the peer must take for an
-/// attack: call [`close`](TlsStream::close).
+/// attack, and what was written last may be lost, since the system resets a connection
+/// that is closed while something of the peer's is unread: call
+/// [`close`](TlsStream::close).
 ///
 /// ```
 /// use std::io::{Read, Write};
