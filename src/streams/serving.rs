@@ -1,5 +1,6 @@
 //! Servers that have a task for each connection.
 
+use std::io;
 use std::os::fd::OwnedFd;
 use std::panic::Location;
 use std::path::Path;
@@ -165,7 +166,10 @@ impl<F: Fn(StreamReader, StreamWriter) -> Result + 'static> Reception<F> {
         task.add_done_callback(move |task| {
             let failed = task.exception();
             if let Ok(Some(error)) = &failed {
-                report(error.clone(), name, made_at);
+                match is_of_the_peer(error) {
+                    true => tracing::debug!(%error, task = name, "a connection ended"),
+                    false => report(error.clone(), name, made_at),
+                }
             }
             // There may be other handles to the writer; without any it is closed already.
             if !matches!(failed, Ok(None))
@@ -175,6 +179,13 @@ impl<F: Fn(StreamReader, StreamWriter) -> Result + 'static> Reception<F> {
             }
         });
     }
+}
+
+/// Whether the peer has cut the connection, which nobody here can do anything about, and
+/// which is not to fill the log. A protocol that raises it is not reported either.
+fn is_of_the_peer(error: &Error) -> bool {
+    use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset};
+    matches!(error.io_kind(), Some(BrokenPipe | ConnectionAborted | ConnectionReset))
 }
 
 fn report(error: Error, task: String, made_at: &'static Location<'static>) {
