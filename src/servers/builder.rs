@@ -10,7 +10,7 @@ use std::rc::{Rc, Weak};
 use socket2::{SockAddr, Socket, Type};
 
 use super::accepting::{Acceptor, Reception};
-use super::{Inner, Server, give_way};
+use super::{ClosedWithLoop, Inner, Server, give_way};
 use crate::base_events::{EventLoop, get_running_loop};
 use crate::connecting::{BindOptions, SocketFile, open_bound, open_unix_bound, unix_name};
 use crate::connections::Layer;
@@ -152,14 +152,25 @@ impl ServerBuilder {
         let mut addresses = address.to_addrs()?;
         addresses.sort_unstable();
         addresses.dedup();
-        let mut sockets = Vec::new();
+        let (mut sockets, mut unavailable) = (Vec::new(), None);
         for address in addresses {
-            let socket = open_bound(&address.into(), &self.bind).map_err(|error| {
-                io::Error::new(error.kind(), format!("cannot bind to {address}: {error}"))
-            })?;
-            sockets.push(socket);
+            match open_bound(&address.into(), &self.bind) {
+                Ok(socket) => sockets.push(socket),
+                Err(error) => {
+                    let text = format!("cannot bind to {address}: {error}");
+                    let failure = io::Error::new(error.kind(), text);
+                    // A family that the machine does not have, as asyncio assumes.
+                    if error.kind() != io::ErrorKind::AddrNotAvailable {
+                        return Err(failure.into());
+                    }
+                    unavailable = Some(failure);
+                }
+            }
         }
-        self.serve(factory, sockets, None)
+        match unavailable {
+            Some(failure) if sockets.is_empty() => Err(failure.into()),
+            _ => self.serve(factory, sockets, None),
+        }
     }
 
     /// Listens at a Unix socket (`loop.create_unix_server`).
@@ -221,6 +232,8 @@ impl ServerBuilder {
         }
         let server = self.assemble(&event_loop, &reception, sockets)?;
         *server.0.file.borrow_mut() = file;
+        let closing = Rc::new(ClosedWithLoop(Rc::downgrade(&server.0)));
+        server.0.place.set(Some(server.0.scheduler.keep(closing)));
         if self.start_serving
             && let Err(error) = server.start_serving().and_then(|()| give_way())
         {
@@ -252,6 +265,7 @@ impl ServerBuilder {
                 acceptors: RefCell::new(Some(sockets.into_iter().map(acceptor).collect())),
                 addresses,
                 file: RefCell::new(None),
+                place: Cell::new(None),
                 serving: Cell::new(false),
                 clients: RefCell::default(),
                 next_client: Cell::new(0),

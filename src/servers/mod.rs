@@ -16,7 +16,7 @@ use std::time::Duration;
 use crate::base_events::{self, EventLoop};
 use crate::connecting::SocketFile;
 use crate::coroutines::yield_now;
-use crate::events::Scheduler;
+use crate::events::{Kept, Scheduler};
 use crate::exceptions::{Error, ErrorKind, Result};
 use crate::futures::Future;
 use crate::protocols::IntoProtocol;
@@ -41,6 +41,8 @@ pub(crate) struct Inner {
     addresses: Vec<Address>,
     /// The file of a Unix socket, which goes with it.
     file: RefCell<Option<SocketFile>>,
+    /// Where the scheduler keeps what closes it with the loop.
+    place: Cell<Option<usize>>,
     serving: Cell<bool>,
     clients: RefCell<BTreeMap<u64, Transport>>,
     next_client: Cell<u64>,
@@ -81,6 +83,7 @@ impl Inner {
         let Some(acceptors) = acceptors else { return };
         acceptors.iter().for_each(|acceptor| acceptor.close());
         self.serving.set(false);
+        self.leave();
         let file = self.file.take();
         drop(file);
         let forever = self.forever.take();
@@ -90,8 +93,32 @@ impl Inner {
         self.wake_if_ended();
     }
 
+    fn leave(&self) {
+        if let Some(place) = self.place.take() {
+            self.scheduler.forget(place);
+        }
+    }
+
     fn clients(&self) -> Vec<Transport> {
         self.clients.borrow().values().cloned().collect()
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.leave();
+    }
+}
+
+/// Closes a server with its loop: its factory may own it.
+struct ClosedWithLoop(Weak<Inner>);
+
+impl Kept for ClosedWithLoop {
+    fn let_go(&self) {
+        if let Some(server) = self.0.upgrade() {
+            server.place.set(None);
+            server.close();
+        }
     }
 }
 

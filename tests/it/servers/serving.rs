@@ -244,3 +244,18 @@ fn it_goes_on_without_handles() -> Result {
         Ok(())
     })
 }
+
+#[test]
+fn an_address_that_the_machine_does_not_have_is_left_out() -> Result {
+    run(|| {
+        let here: std::net::SocketAddr = "127.0.0.1:0".parse()?;
+        // TEST-NET-1, of RFC 5737.
+        let nowhere: std::net::SocketAddr = "192.0.2.1:0".parse()?;
+        let event_loop = get_running_loop()?;
+        let server = event_loop.create_server(Echo::default, &[here, nowhere][..])?;
+        assert_eq!(server.local_addrs().len(), 1);
+        let refused = event_loop.create_server(Echo::default, nowhere).unwrap_err();
+        assert_eq!(refused.io_kind(), Some(std::io::ErrorKind::AddrNotAvailable));
+        Ok(())
+    })
+}
