@@ -106,6 +106,48 @@ impl Variables {
     }
 }
 
+/// The context of something that is called again and again, until it is over.
+pub(crate) struct OwnContext {
+    variables: Cell<Variables>,
+    inside: Cell<bool>,
+    over: Cell<bool>,
+}
+
+impl OwnContext {
+    /// A copy of the current one.
+    pub(crate) fn copy() -> OwnContext {
+        let variables = Cell::new(Variables::copy());
+        OwnContext { variables, inside: Cell::new(false), over: Cell::new(false) }
+    }
+
+    /// Calls a function in it. What was current before is current again however it ends.
+    pub(crate) fn run<T>(&self, call: impl FnOnce() -> T) -> T {
+        struct Inside<'a>(&'a OwnContext);
+        impl Drop for Inside<'_> {
+            fn drop(&mut self) {
+                Variables::swap(&self.0.variables);
+                self.0.inside.set(false);
+                if self.0.over.get() {
+                    self.0.end();
+                }
+            }
+        }
+        Variables::swap(&self.variables);
+        self.inside.set(true);
+        let _inside = Inside(self);
+        call()
+    }
+
+    /// Nothing is called in it any more: lets go of the values, which may own whatever
+    /// this belongs to.
+    pub(crate) fn end(&self) {
+        self.over.set(true);
+        if !self.inside.get() {
+            drop(self.variables.take());
+        }
+    }
+}
+
 /// The values of the context variables in a place that several can share
 /// (`contextvars.Context`).
 ///

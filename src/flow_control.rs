@@ -135,6 +135,12 @@ impl FlowControl {
         self.paused.get()
     }
 
+    /// Begins as somebody else's has ended, whose protocol has been told to pause.
+    #[cfg(feature = "tls")]
+    pub(crate) fn begin_paused(&self) {
+        self.paused.set(true);
+    }
+
     /// Notes how many bytes are buffered now. The producer is told to pause or
     /// resume; given is whether the protocol is to be told so: `Some(true)` to pause.
     pub fn update(&self, buffered: usize) -> Option<bool> {

@@ -309,6 +309,13 @@ impl WriteTransport for Joint {
         }
     }
 
+    fn close_with(&self, error: Error) {
+        if !self.closing.get() {
+            self.error.borrow_mut().get_or_insert(error);
+        }
+        self.close();
+    }
+
     fn abort_with(&self, error: Option<Error>) {
         self.closing.set(true);
         if let Some(error) = error {

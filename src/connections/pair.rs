@@ -57,7 +57,11 @@ impl EventLoop {
         let made = Future::about("a connection to be made", self.scheduler().clone());
         let (waiter, chunk) = (Some(made.clone()), chunk.into().unwrap_or(usize::MAX));
         let (near, far) = pair(self, first.erased(), second.erased(), chunk, waiter);
-        made.join()?;
+        if let Err(error) = made.join() {
+            near.abort();
+            far.abort();
+            return Err(error);
+        }
         Ok(((near, first), (far, second)))
     }
 }

@@ -20,7 +20,7 @@ impl Layer for Side {
         waiter: Option<Future<()>>,
     ) -> Result<(ProtocolRef, Transport)> {
         let (engine, limits) = (self.engine()?, self.limits());
-        let beginning = Beginning { engine, limits, known: false, waiter };
+        let beginning = Beginning { engine, limits, known: false, paused: false, waiter };
         Ok(SslTransport::between(event_loop, protocol, beginning))
     }
 }
@@ -163,7 +163,10 @@ impl EventLoop {
             return Err(Error::text(ErrorKind::Runtime, "start_tls: the transport is closing"));
         }
         let done = Future::about("a TLS handshake", self.scheduler().clone());
-        let beginning = Beginning { engine, limits, known: true, waiter: Some(done.clone()) };
+        let same = transport.get_protocol().is_some_and(|former| former.is(&protocol));
+        let paused = same && transport.0.flow_control().is_paused();
+        let waiter = Some(done.clone());
+        let beginning = Beginning { engine, limits, known: true, paused, waiter };
         transport.pause_reading();
         let (lower, upper) = SslTransport::between(self, protocol, beginning);
         transport.set_protocol(lower.clone());

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::{SslTransport, Stage};
 use crate::exceptions::Error;
+use crate::reports::drop_value;
 use crate::transports::link::{finish, force_close, schedule_lost};
 
 impl SslTransport {
@@ -24,7 +25,7 @@ impl SslTransport {
             return force_close(self, None);
         }
         self.stage.set(Stage::Flushing);
-        self.set_timer(self.limits.shutdown, "the shutdown");
+        self.limit_shutdown();
         // The peer's `close_notify` comes after what the protocol has not read.
         if let Some(lower) = self.lower() {
             lower.resume_reading();
@@ -52,13 +53,13 @@ impl SslTransport {
     pub(super) fn fail(self: &Rc<Self>, error: Error) {
         tracing::debug!(%error, "TLS");
         self.send();
-        self.waiting.borrow_mut().clear();
+        drop_value(self.waiting.take());
         self.complete(Err(error.clone()));
         if !self.known.get() {
             self.link.forget_protocol();
         }
         // An alert that the peer does not take holds up nothing for ever.
-        self.set_timer(self.limits.shutdown, "the shutdown");
+        self.limit_shutdown();
         if let Some(lower) = self.lower() {
             lower.close();
         }
@@ -81,12 +82,18 @@ impl SslTransport {
         if !self.known.get() {
             self.link.forget_protocol();
         }
-        self.waiting.borrow_mut().clear();
+        drop_value(self.waiting.take());
         finish(self, error);
     }
 
     pub(super) fn title(&self) -> String {
         self.engine.borrow().title().to_owned()
+    }
+
+    /// Gives the peer so long for the next step of the shutdown, counted from now: one
+    /// that reads slowly gets everything, one that does not read holds up nothing.
+    pub(super) fn limit_shutdown(self: &Rc<Self>) {
+        self.set_timer(self.limits.shutdown, "the shutdown");
     }
 
     /// Ends the connection if it has not ended, or got on, after that time.

@@ -25,12 +25,13 @@ use std::rc::{Rc, Weak};
 
 use crate::base_events::EventLoop;
 use crate::constants::TLS_READ_SIZE;
-use crate::context::Variables;
+use crate::context::OwnContext;
 use crate::events::Runnable;
 use crate::exceptions::{Error, Result};
 use crate::futures::Future;
 use crate::handles::TimerHandle;
 use crate::protocols::{IntoProtocol, Protocol};
+use crate::reports::drop_value;
 use crate::tls::config::Limits;
 use crate::tls::engine::Engine;
 use crate::transports::interface::{Duplex, ProtocolRef, Transport};
@@ -85,7 +86,7 @@ pub(crate) struct SslTransport {
     /// The limit of the handshake or of the shutdown.
     timer: RefCell<Option<TimerHandle>>,
     waiter: RefCell<Option<Future<()>>>,
-    context: Cell<Variables>,
+    context: OwnContext,
 }
 
 /// How a layer begins.
@@ -94,6 +95,8 @@ pub(crate) struct Beginning {
     pub(crate) limits: Limits,
     /// Whether the protocol has been told of the connection already.
     pub(crate) known: bool,
+    /// Whether it has been told to pause writing.
+    pub(crate) paused: bool,
     /// Woken when the handshake is done and the protocol knows of it, or failed.
     pub(crate) waiter: Option<Future<()>>,
 }
@@ -105,7 +108,7 @@ impl SslTransport {
         protocol: ProtocolRef,
         beginning: Beginning,
     ) -> (ProtocolRef, Transport) {
-        let Beginning { engine, limits, known, waiter } = beginning;
+        let Beginning { engine, limits, known, paused, waiter } = beginning;
         let transport = Rc::new_cyclic(|me| SslTransport {
             me: me.clone(),
             link: Link::new(event_loop.scheduler().clone(), protocol),
@@ -123,8 +126,11 @@ impl SslTransport {
             buffer: event_loop.service(Plaintext::default),
             timer: RefCell::new(None),
             waiter: RefCell::new(waiter),
-            context: Cell::new(Variables::copy()),
+            context: OwnContext::copy(),
         });
+        if paused {
+            transport.link.begin_paused();
+        }
         let lower = Lower(transport.clone()).into_handle().erased();
         (lower, transport.transport())
     }
@@ -162,9 +168,7 @@ impl SslTransport {
 impl Runnable for SslTransport {
     fn run(self: Rc<Self>) {
         self.queued.set(false);
-        Variables::swap(&self.context);
-        self.receive(&[]);
-        Variables::swap(&self.context);
+        self.context.run(|| self.receive(&[]));
     }
 }
 
@@ -183,7 +187,7 @@ impl Linked for SslTransport {
     }
 
     fn give_up(&self) {
-        self.waiting.borrow_mut().clear();
+        drop_value(self.waiting.take());
         if !self.known.get() {
             self.link.forget_protocol();
         }
@@ -193,6 +197,7 @@ impl Linked for SslTransport {
     }
 
     fn release(&self) {
+        self.context.end();
         self.unfed.take();
     }
 }
@@ -219,6 +224,10 @@ impl Protocol<Result> for Lower {
     }
 
     fn resume_writing(&mut self) -> Result {
+        if matches!(self.0.stage.get(), Stage::Flushing | Stage::Shutdown) {
+            // The peer has taken something: it is slow, and not gone.
+            self.0.limit_shutdown();
+        }
         self.0.drain();
         Ok(())
     }
@@ -234,6 +243,7 @@ impl Drop for Lower {
         // The loop has been closed: the protocol may own the connection.
         if !self.0.link.lost.get() {
             self.0.link.abandon();
+            self.0.context.end();
             let (lower, timer) = (self.0.lower.take(), self.0.timer.take());
             drop((lower, timer));
         }

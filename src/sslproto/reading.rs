@@ -27,9 +27,23 @@ impl SslTransport {
         };
         self.working.set(false);
         if !self.link.lost.get() {
+            let worked_off = rest.is_empty();
             *self.unfed.borrow_mut() = rest;
+            if worked_off {
+                self.resume_below();
+            }
         }
         self.drain();
+    }
+
+    /// Has more come, unless the protocol has paused again. Not before what has come is
+    /// worked off: a protocol that pauses after each piece would let it pile up.
+    fn resume_below(&self) {
+        if self.hears()
+            && let Some(lower) = self.lower()
+        {
+            lower.resume_reading();
+        }
     }
 
     /// What is left is for when the protocol reads again.
@@ -140,12 +154,8 @@ impl SslTransport {
 
     /// The protocol reads again: it gets what waits, in the next iteration.
     pub(super) fn read_again(self: &Rc<Self>) {
-        if !self.link.paused.replace(false) {
-            return;
+        if self.link.paused.replace(false) {
+            self.queue();
         }
-        if let Some(lower) = self.lower() {
-            lower.resume_reading();
-        }
-        self.queue();
     }
 }

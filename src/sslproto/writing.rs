@@ -7,6 +7,7 @@ use bytes::Bytes;
 
 use super::{SslTransport, Stage};
 use crate::exceptions::ErrorKind;
+use crate::reports::drop_value;
 use crate::transports::link::check_flow;
 
 /// How often something is encrypted before others get their turn: about a megabyte.
@@ -65,7 +66,11 @@ impl SslTransport {
             let written = self.engine.borrow_mut().write_vectored(pieces);
             written.map_err(io::Error::from)
         });
-        written.is_ok_and(|(written, _)| written > 0)
+        drop(waiting);
+        written.is_ok_and(|written| {
+            drop_value(written.spent);
+            written.count > 0
+        })
     }
 
     /// Gives the transport below the ciphertext that there is.
@@ -89,6 +94,7 @@ impl SslTransport {
     pub(super) fn go_on_closing(self: &Rc<Self>) {
         if self.stage.get() == Stage::Flushing && self.waiting.borrow().is_empty() {
             self.stage.set(Stage::Shutdown);
+            self.limit_shutdown();
             self.engine.borrow_mut().close();
             self.send();
         }

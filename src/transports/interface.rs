@@ -98,6 +98,12 @@ impl ProtocolRef {
         self.0.call(call).unwrap_or_else(|| Err(busy()))
     }
 
+    /// Whether both are the same protocol.
+    #[cfg(feature = "tls")]
+    pub(crate) fn is(&self, other: &ProtocolRef) -> bool {
+        Rc::ptr_eq(&self.0, &other.0)
+    }
+
     /// The connection is there.
     ///
     /// # Errors

@@ -129,6 +129,13 @@ impl<P: Told> Link<P> {
         }
     }
 
+    /// Takes over a protocol that has been told to pause writing.
+    #[cfg(feature = "tls")]
+    pub(crate) fn begin_paused(&self) {
+        self.flow.begin_paused();
+        self.told_paused.set(true);
+    }
+
     /// Lets go of a protocol that was never told of the connection, and is not to be.
     #[cfg(feature = "tls")]
     pub(crate) fn forget_protocol(&self) {
@@ -240,12 +247,12 @@ pub(crate) fn begin<P: Told, L: Linked<P> + Kept>(
     core.link().keep(core.clone());
     let made = core.clone();
     core.link().scheduler.call_soon(move || {
-        if made.link().lost.get() {
-            return;
-        }
         let transport = made.transport();
+        // Also of one that was closed in between: it is lost after that.
         deliver(&made, "connection_made", |protocol| protocol.connection_made(&transport));
-        then(&made);
+        if !made.link().lost.get() {
+            then(&made);
+        }
         if let Some(waiter) = waiter {
             // Whoever waited may have been cancelled.
             let _ = waiter.set_result(());

@@ -17,11 +17,12 @@ use std::rc::{Rc, Weak};
 use bytes::Bytes;
 
 use crate::base_events::EventLoop;
-use crate::context::Variables;
+use crate::context::OwnContext;
 use crate::events::{Kept, Runnable};
 use crate::exceptions::{Error, Result};
 use crate::flow_control::FlowControl;
 use crate::futures::Future;
+use crate::reports::drop_value;
 use crate::transports::extra::ExtraInfo;
 use crate::transports::interface::{
     BaseTransport, ProtocolRef, ReadTransport, Transport, WriteTransport,
@@ -43,7 +44,7 @@ pub(crate) struct End {
     cut: Cell<bool>,
     cut_off: Cell<bool>,
     queued: Cell<bool>,
-    context: Cell<Variables>,
+    context: OwnContext,
 }
 
 /// Makes both ends. `waiter` is woken when both protocols know of it.
@@ -64,7 +65,7 @@ pub(crate) fn pair(
             cut: Cell::new(false),
             cut_off: Cell::new(false),
             queued: Cell::new(false),
-            context: Cell::new(Variables::copy()),
+            context: OwnContext::copy(),
         })
     };
     let (first, second) = (make(first), make(second));
@@ -100,7 +101,7 @@ impl End {
                 let error = io::Error::new(io::ErrorKind::BrokenPipe, text);
                 return force_close(self, Some(error.into()));
             }
-            self.outgoing.borrow_mut().clear();
+            drop_value(self.outgoing.take());
             self.was_read();
         }
         if self.link.closing.get() && !self.link.lost.get() {
@@ -191,9 +192,7 @@ impl End {
 impl Runnable for End {
     fn run(self: Rc<Self>) {
         self.queued.set(false);
-        Variables::swap(&self.context);
-        self.receive();
-        Variables::swap(&self.context);
+        self.context.run(|| self.receive());
     }
 }
 
@@ -212,10 +211,11 @@ impl Linked for End {
 
     fn give_up(&self) {
         self.cut.set(true);
-        self.outgoing.borrow_mut().clear();
+        drop_value(self.outgoing.take());
     }
 
     fn release(&self) {
+        self.context.end();
         if let Some(other) = self.other() {
             other.cut_off.set(self.cut.get());
             other.want();

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::io::{self, IoSlice};
 
 use bytes::{Buf, Bytes, BytesMut};
+use smallvec::SmallVec;
 
 use crate::constants::WRITE_BUFFERS;
 
@@ -18,6 +19,15 @@ pub(crate) struct Outgoing {
     /// The last of them, which still grows.
     tail: BytesMut,
     length: usize,
+}
+
+/// What was written of it.
+pub(crate) struct Written {
+    pub(crate) count: usize,
+    pub(crate) wanted: usize,
+    /// The buffers that are done with. Their destructors are the user's: they are for
+    /// the caller to drop, when nothing is borrowed.
+    pub(crate) spent: SmallVec<[Bytes; 4]>,
 }
 
 impl Outgoing {
@@ -59,12 +69,11 @@ impl Outgoing {
         }
     }
 
-    /// Has `write` write what comes first, as much as goes into one call; what it has
-    /// written is gone. Given is how much that was, and how much it was asked for.
+    /// Has `write` write what comes first, as much as goes into one call.
     pub(crate) fn write_with(
         &mut self,
         write: impl FnOnce(&[IoSlice<'_>]) -> io::Result<usize>,
-    ) -> io::Result<(usize, usize)> {
+    ) -> io::Result<Written> {
         self.seal();
         let mut slices = [IoSlice::new(&[]); WRITE_BUFFERS];
         let mut wanted = 0;
@@ -74,24 +83,21 @@ impl Outgoing {
         }
         let count = self.pieces.len().min(WRITE_BUFFERS);
         let written = write(&slices[..count])?;
-        self.advance(written);
-        Ok((written, wanted))
+        Ok(Written { count: written, wanted, spent: self.advance(written) })
     }
 
-    fn advance(&mut self, mut written: usize) {
+    fn advance(&mut self, mut written: usize) -> SmallVec<[Bytes; 4]> {
         self.length -= written;
+        let mut spent = SmallVec::new();
         while let Some(first) = self.pieces.front_mut() {
             if written < first.len() {
                 first.advance(written);
-                return;
+                break;
             }
             written -= first.len();
-            self.pieces.pop_front();
+            spent.extend(self.pieces.pop_front());
         }
-    }
-
-    pub(crate) fn clear(&mut self) {
-        *self = Outgoing::default();
+        spent
     }
 
     /// Takes what comes first, at most so many bytes; nothing if nothing waits.

@@ -12,7 +12,7 @@ use std::panic::Location;
 use std::rc::Rc;
 
 use crate::base_events::EventLoop;
-use crate::context::Variables;
+use crate::context::OwnContext;
 use crate::events::{Runnable, Standing};
 use crate::selectors::{Direction, Driver, Listener, Registration};
 
@@ -51,7 +51,7 @@ pub(crate) struct Turns {
     to_write: Cell<bool>,
     /// Whether the loop counts it as something that will be heard of.
     expecting: Cell<bool>,
-    context: Cell<Variables>,
+    context: OwnContext,
     made_at: &'static Location<'static>,
 }
 
@@ -64,7 +64,7 @@ impl Turns {
             to_read: Cell::new(false),
             to_write: Cell::new(false),
             expecting: Cell::new(false),
-            context: Cell::new(Variables::copy()),
+            context: OwnContext::copy(),
             made_at,
         }
     }
@@ -104,6 +104,7 @@ impl Turns {
     /// Before the descriptor is closed.
     pub(crate) fn end(&self) {
         self.expect(false);
+        self.context.end();
         if let Some(registration) = self.registration.get() {
             registration.deregister();
         }
@@ -137,14 +138,14 @@ pub(crate) trait TakesTurns: Runnable + Listener + Sized + 'static {
     fn take_turn(self: &Rc<Self>) {
         let turns = self.turns();
         turns.queued.set(false);
-        Variables::swap(&turns.context);
-        if turns.to_read.replace(false) {
-            self.read_ready();
-        }
-        if turns.to_write.replace(false) {
-            self.write_ready();
-        }
-        Variables::swap(&turns.context);
+        turns.context.run(|| {
+            if turns.to_read.replace(false) {
+                self.read_ready();
+            }
+            if turns.to_write.replace(false) {
+                self.write_ready();
+            }
+        });
     }
 
     /// Notes how far an operation got, and sees to it that it goes on.

@@ -119,6 +119,7 @@ fn while_a_file_is_sent_writes_are_refused() -> Result {
         stackio::sleep(millis(1))?;
         assert!(!transport.is_reading());
         assert_eq!(transport.try_write(b"in between").unwrap_err().kind(), ErrorKind::Runtime);
+        assert_eq!(transport.try_write_eof().unwrap_err().kind(), ErrorKind::Runtime);
         task.cancel();
         assert!(task.wait().unwrap_err().is_cancelled());
         assert!(transport.is_reading());
@@ -157,6 +158,39 @@ fn a_transport_that_is_aborted_ends_the_sending() -> Result {
         stackio::sleep(millis(1))?;
         transport.abort();
         assert_eq!(task.wait().unwrap_err().io_kind(), Some(std::io::ErrorKind::BrokenPipe));
+        Ok(())
+    })
+}
+
+#[test]
+fn virtual_time_stands_still_while_a_peer_takes_its_time() -> Result {
+    let clock = VirtualClock::new();
+    let virtual_time = clock.clone();
+    Runner::builder().virtual_clock(&clock).build()?.run(move || {
+        let (file, content) = file(8_000_000);
+        let (ours, mut theirs) = UnixStream::pair()?;
+        let event_loop = get_running_loop()?;
+        let (transport, _) = event_loop.connect_accepted_socket(|| Silent, ours)?;
+        let (begin, begun) = std::sync::mpsc::channel();
+        let reader = thread::spawn(move || {
+            begun.recv().unwrap();
+            let mut all = Vec::new();
+            theirs.read_to_end(&mut all).unwrap();
+            all
+        });
+        // Only once the socket is full and nothing else is left to do.
+        stackio::call_soon(move || {
+            thread::spawn(move || {
+                thread::sleep(millis(20));
+                begin.send(()).unwrap();
+            });
+        });
+        let before = virtual_time.now();
+        let send = || get_running_loop()?.sendfile(&transport, &file, 0, None);
+        assert_eq!(stackio::timeout(stackio::secs(60), |_| send())?, 8_000_000);
+        assert_eq!(virtual_time.now(), before);
+        transport.close();
+        assert!(stackio::to_thread(move || reader.join().unwrap())? == content);
         Ok(())
     })
 }

@@ -8,6 +8,7 @@ mod closing;
 mod flow;
 mod lingering;
 mod memory;
+mod ownership;
 mod pipes;
 mod reading;
 mod shutdown;

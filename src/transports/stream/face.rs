@@ -127,6 +127,7 @@ impl WriteTransport for StreamTransport {
             let text = "write_eof: this transport is only for reading";
             return Err(Error::text(ErrorKind::Runtime, text));
         }
+        self.check_not_sending("write_eof")?;
         self.link.eof_written.set(true);
         if self.outgoing.borrow().is_empty()
             && let Some(me) = self.me()

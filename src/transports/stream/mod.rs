@@ -16,6 +16,7 @@ use crate::base_events::EventLoop;
 use crate::constants::READ_SIZE;
 use crate::events::{Kept, Runnable, Standing};
 use crate::futures::Future;
+use crate::reports::drop_value;
 use crate::selectors::{Direction, Listener};
 use crate::transports::extra::Address;
 use crate::transports::interface::{ProtocolRef, Transport};
@@ -111,7 +112,7 @@ impl StreamTransport {
     fn expect(&self) {
         let link = &self.link;
         let reading = link.is_reading() && !link.eof_received.get();
-        self.turns.expect(!link.lost.get() && (reading || !self.outgoing.borrow().is_empty()));
+        self.turns.expect(!link.lost.get() && (reading || self.has_to_write()));
     }
 }
 
@@ -194,7 +195,7 @@ impl Linked for StreamTransport {
 
     fn give_up(&self) {
         self.unread.set(Unread::Irrelevant);
-        self.outgoing.borrow_mut().clear();
+        drop_value(self.outgoing.take());
     }
 
     fn release(&self) {

@@ -5,8 +5,10 @@ use std::rc::Rc;
 
 use super::StreamTransport;
 use crate::exceptions::{Error, ErrorKind, Result};
+use crate::reports::drop_value;
 use crate::selectors::Direction;
 use crate::transports::link::{check_flow, fatal, finish, force_close, schedule_lost};
+use crate::transports::outgoing::Written;
 use crate::transports::source::Source;
 use crate::transports::turns::{Did, TakesTurns, retry};
 
@@ -17,14 +19,21 @@ impl StreamTransport {
     #[inline]
     pub(super) fn check_writable(&self) -> Result {
         self.link.check_writable()?;
-        if self.sending.borrow().is_some() {
-            let text = "write: a file is being sent on this transport; wait for the end of it";
-            return Err(Error::text(ErrorKind::Runtime, text));
-        }
+        self.check_not_sending("write")?;
         if self.can_write() {
             return Ok(());
         }
         Err(Error::text(ErrorKind::Runtime, "write: this transport is only for reading"))
+    }
+
+    /// While a file is sent nothing may come in between.
+    #[inline]
+    pub(super) fn check_not_sending(&self, operation: &str) -> Result {
+        if self.sending.borrow().is_none() {
+            return Ok(());
+        }
+        let text = format!("{operation}: a file is being sent here; wait for the end of it");
+        Err(Error::text(ErrorKind::Runtime, text))
     }
 
     /// Whether somebody waits until something can be written.
@@ -99,10 +108,13 @@ impl StreamTransport {
                 None => return Ok(()),
             };
             match written {
-                Ok((written, wanted)) if written == wanted => total += written,
-                Ok(_) => {
-                    self.did(Direction::Write, Did::Some);
-                    return Ok(());
+                Ok(Written { count, wanted, spent }) => {
+                    drop_value(spent);
+                    if count < wanted {
+                        self.did(Direction::Write, Did::Some);
+                        return Ok(());
+                    }
+                    total += count;
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     self.did(Direction::Write, Did::Nothing);

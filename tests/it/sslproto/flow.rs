@@ -1,9 +1,9 @@
 //! Flow control: who writes too fast is told, who does not read holds the writer back.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
-use stackio::{BufferedProtocol, Error, Future, Transport, millis, secs, sleep};
+use stackio::{BufferedProtocol, Error, Future, Transport, call_later, millis, secs, sleep};
 
 use super::{Recorder, play, secured};
 use crate::tls::{acquainted, pattern};
@@ -219,5 +219,35 @@ fn a_big_transfer_over_sockets_arrives_whole() {
         ended.wait()?;
         server.close();
         server.wait_closed()
+    });
+}
+
+#[test]
+fn a_reader_that_pauses_after_each_piece_gets_all_and_nothing_piles_up() {
+    play(|clock| {
+        const LENGTH: usize = 1_000_000;
+        let writer: Rc<RefCell<Option<Transport>>> = Rc::default();
+        let (unsent, most) = (writer.clone(), Rc::new(Cell::new(0)));
+        let (peak, delivered) = (most.clone(), Cell::new(0));
+        let reading = Recorder::doing(move |transport, data| {
+            delivered.set(delivered.get() + data.len());
+            let unsent = unsent.borrow().as_ref().map_or(0, Transport::get_write_buffer_size);
+            peak.set(peak.get().max((LENGTH - unsent).saturating_sub(delivered.get())));
+            transport.pause_reading();
+            let transport = transport.clone();
+            call_later(secs(2), move || transport.resume_reading());
+        });
+        let (near, far) = secured(usize::MAX, Recorder::new(), reading)?;
+        *writer.borrow_mut() = Some(near.transport.clone());
+        near.transport.write(&pattern(LENGTH));
+        // The whole takes far longer than a shutdown may: each piece of it does not.
+        near.transport.close();
+        assert!(near.lost()?.is_none());
+        assert!(far.lost()?.is_none());
+        assert!(far.heard.borrow().data == pattern(LENGTH));
+        assert!(clock.now().as_millis() > 100_000, "{:?}", clock.now());
+        assert!(most.get() <= 100_000, "{} bytes lay between the two", most.get());
+        writer.take();
+        Ok(())
     });
 }

@@ -150,3 +150,29 @@ fn tls_within_tls_is_nothing_special() {
         Ok(())
     });
 }
+
+#[test]
+fn a_protocol_that_is_paused_already_is_not_paused_again() {
+    play(|_| {
+        let (client, server) = acquainted()?;
+        let event_loop = get_running_loop()?;
+        let (here, there) = (Recorder::new(), Recorder::new());
+        let (sent, received) = (here.heard.clone(), there.heard.clone());
+        let ((near, here), (far, there)) = event_loop.create_pair(|| here, || there, 1000)?;
+        near.write(&pattern(200_000));
+        assert_eq!(sent.borrow().calls, ["made", "pause"]);
+        // Once all that is plain has come, the other side begins as well.
+        let upgrading = spawn(move || {
+            while received.borrow().data.len() < 200_000 {
+                stackio::yield_now()?;
+            }
+            get_running_loop()?.start_tls(&far, there, &server)
+        });
+        let upper = event_loop.start_tls(&near, here, (&client, "localhost"))?;
+        let other = upgrading.join()?;
+        assert_eq!(sent.borrow().calls, ["made", "pause", "resume"]);
+        upper.abort();
+        other.abort();
+        Ok(())
+    });
+}
