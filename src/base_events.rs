@@ -43,7 +43,15 @@ const RELEASE_BATCH: usize = 64;
 /// How many milliseconds the selector may go unasked while work is ready.
 const SELECT_INTERVAL_MS: u64 = 8;
 
-/// Twice as long as the selector goes unasked: the clock that counts that is coarse.
+/// How many handles may run before the clock that counts that is looked at again.
+const HANDLES_PER_LOOK: u32 = 8;
+
+/// How long the selector may go unasked whatever the budget of handles: asking it takes a
+/// few hundred nanoseconds, which are a few per cent of this.
+const QUICK: Duration = Duration::from_micros(20);
+
+/// Timers that are due so long after the selector was asked may be due before it is asked
+/// again: twice as long as it goes unasked, for the clock that counts that is coarse.
 const NEAR: Duration = Duration::from_millis(2 * SELECT_INTERVAL_MS);
 
 /// What a loop is made with.
@@ -71,8 +79,8 @@ pub(crate) struct Inner {
     unasked: Cell<(u32, u64)>,
     pub(crate) stopping: Cell<bool>,
     pub(crate) running: Cell<bool>,
-    /// Timers that are due by then may be due before the selector is asked again.
-    near: Cell<Instant>,
+    /// The same in the loop's time.
+    asked: Cell<Instant>,
     /// What the loop waits for that is neither timer nor descriptor.
     outstanding: Rc<Cell<usize>>,
     services: RefCell<Vec<Rc<dyn Any>>>,
@@ -134,7 +142,7 @@ impl EventLoop {
             unasked: Cell::new((0, 0)),
             stopping: Cell::new(false),
             running: Cell::new(false),
-            near: Cell::new(Instant::default()),
+            asked: Cell::new(Instant::default()),
             outstanding: Rc::new(Cell::new(0)),
             services: RefCell::new(Vec::new()),
             watchdog: RefCell::new(None),
@@ -252,7 +260,7 @@ impl EventLoop {
             inner.remote.drain(&inner.scheduler);
             let near = match scheduler.clock() {
                 Clock::Virtual(clock) => clock.now(),
-                Clock::Monotonic(_) => inner.near.get(),
+                Clock::Monotonic(_) => inner.asked.get() + NEAR,
             };
             if scheduler.earliest_timer().is_some_and(|first| first <= near) {
                 scheduler.push_due_timers(scheduler.now());
@@ -273,10 +281,22 @@ impl EventLoop {
 
     /// Whether the selector has gone unasked for long enough.
     fn must_ask(&self, ready: usize) -> bool {
-        let (handles, asked_at) = self.0.unasked.get();
-        let handles = handles.saturating_add(u32::try_from(ready).unwrap_or(u32::MAX));
-        self.0.unasked.set((handles, asked_at));
-        handles >= self.0.select_budget || coarse_millis() > asked_at + SELECT_INTERVAL_MS
+        let inner = &*self.0;
+        let (before, asked_at) = inner.unasked.get();
+        let handles = before.saturating_add(u32::try_from(ready).unwrap_or(u32::MAX));
+        inner.unasked.set((handles, asked_at));
+        if handles / inner.select_budget > before / inner.select_budget {
+            return inner.select_budget == 1 || !self.was_asked_just_now();
+        }
+        let looked = handles / HANDLES_PER_LOOK > before / HANDLES_PER_LOOK;
+        looked && coarse_millis() > asked_at + SELECT_INTERVAL_MS
+    }
+
+    /// Whether what has run since was so quick that asking again would take longer. A
+    /// virtual clock does not tell.
+    fn was_asked_just_now(&self) -> bool {
+        let Clock::Monotonic(_) = self.scheduler().clock() else { return false };
+        self.scheduler().now() < self.0.asked.get() + QUICK
     }
 
     /// Asks the selector, and moves what became ready into the queue.
@@ -288,7 +308,7 @@ impl EventLoop {
         inner.remote.drain(&inner.scheduler);
         let now = inner.scheduler.now();
         inner.scheduler.push_due_timers(now);
-        inner.near.set(now + NEAR);
+        inner.asked.set(now);
         inner.unasked.set((0, coarse_millis()));
         Ok(())
     }

@@ -64,7 +64,8 @@ impl<L: From<EventLoop>> LoopBuilder<L> {
     }
 
     /// How many steps and callbacks may run, while there are more, before the
-    /// selector is asked again (64). With 1 it is asked in every iteration.
+    /// selector is asked again (64). If these have taken less than 20 microseconds since
+    /// it was asked, as many again may run. With 1 it is asked in every iteration.
     pub fn select_budget(mut self, handles: u32) -> Self {
         self.select_budget = handles;
         self

@@ -46,9 +46,9 @@ where
     F: FnOnce(&Rc<dyn AnyFuture>) -> R + 'static,
     R: CallbackOutput,
 {
-    fn schedule(self: Rc<Self>, future: Rc<dyn AnyFuture>) {
-        let scheduler = future.core().scheduler.clone();
-        self.future.set(Some(future));
+    fn schedule(self: Rc<Self>, future: &Rc<dyn AnyFuture>) {
+        let scheduler = &future.core().scheduler;
+        self.future.set(Some(future.clone()));
         if scheduler.is_watched() {
             scheduler.emit(&FlowEvent::CallSoon { task: None });
         }

@@ -17,6 +17,7 @@
 #![allow(unsafe_code)]
 
 use std::cell::Cell;
+use std::marker::PhantomData;
 use std::mem::ManuallyDrop;
 use std::panic::Location;
 use std::ptr;
@@ -33,10 +34,12 @@ use crate::traces::{Begin, Trace};
 const OPERATIONS_PER_STEP: u32 = 128;
 
 /// The coroutine of a task: its fiber, and what passes through the door.
+///
+/// All of it is needed at each step, so it lies together.
+#[repr(C)]
 pub(crate) struct Coroutine {
-    pub(crate) fiber: Fiber,
-    /// Out: the future that it waits for; none is a bare yield.
-    pub(crate) awaited: Cell<Option<Rc<dyn AnyFuture>>>,
+    /// Out: the future that it waits for, until it goes on; none is a bare yield.
+    awaited: Cell<Option<Rc<dyn AnyFuture>>>,
     /// In: the error to raise at the suspension point.
     pub(crate) thrown: Cell<Option<Error>>,
     pub(crate) suspended_at: Cell<Option<&'static Location<'static>>>,
@@ -44,19 +47,17 @@ pub(crate) struct Coroutine {
     pub(crate) disposed: Cell<bool>,
     /// Set while it is resumed only to tell what is on its stack.
     inspected: Cell<bool>,
+    pub(crate) fiber: Fiber,
 }
 
 /// A task, as the door sees it.
-pub(crate) trait Current: AnyFuture {
-    fn coroutine(&self) -> &Coroutine;
-}
+pub(crate) trait Current: AnyFuture {}
 
 thread_local! {
-    /// The task that runs now on this thread. It is `None` again when the loop has
-    /// ended; without a destructor, reading it is one instruction.
-    static CURRENT: ManuallyDrop<Cell<Option<Rc<dyn Current>>>> =
-        const { ManuallyDrop::new(Cell::new(None)) };
-    /// The current task's coroutine, null if there is no task.
+    /// The task that runs now on this thread, on the stack of whoever runs it; null if
+    /// none does.
+    static CURRENT: Cell<*const Rc<dyn Current>> = const { Cell::new(ptr::null()) };
+    /// Its coroutine.
     static COROUTINE: Cell<*const Coroutine> = const { Cell::new(ptr::null()) };
     static OPERATIONS: Cell<u32> = const { Cell::new(0) };
     /// What an inspected coroutine found on its stack.
@@ -66,31 +67,62 @@ thread_local! {
 
 /// The task that runs now on this thread.
 pub(crate) fn current() -> Option<Rc<dyn Current>> {
-    CURRENT.with(|current| {
-        let task = current.take();
-        current.set(task.clone());
-        task
-    })
+    // SAFETY: `Entered` borrows it, and puts the former one back when it is dropped.
+    unsafe { CURRENT.get().as_ref() }.cloned()
 }
 
-/// Makes it the current task; gives back the former one.
-#[inline]
-pub(crate) fn replace_current(task: Option<Rc<dyn Current>>) -> Option<Rc<dyn Current>> {
-    OPERATIONS.set(OPERATIONS_PER_STEP);
-    COROUTINE.set(task.as_ref().map_or(ptr::null(), |task| ptr::from_ref(task.coroutine())));
-    CURRENT.with(|current| current.replace(task))
+/// As long as it lives, which is until it is dropped, the task is the current one.
+pub(crate) struct Entered<'a> {
+    former: (*const Rc<dyn Current>, *const Coroutine),
+    task: PhantomData<&'a Rc<dyn Current>>,
+}
+
+impl<'a> Entered<'a> {
+    #[inline(always)]
+    pub(crate) fn new(task: &'a Rc<dyn Current>, coroutine: &'a Coroutine) -> Entered<'a> {
+        OPERATIONS.set(OPERATIONS_PER_STEP);
+        let former = (CURRENT.replace(task), COROUTINE.replace(coroutine));
+        Entered { former, task: PhantomData }
+    }
+}
+
+impl Drop for Entered<'_> {
+    #[inline(always)]
+    fn drop(&mut self) {
+        OPERATIONS.set(OPERATIONS_PER_STEP);
+        CURRENT.set(self.former.0);
+        COROUTINE.set(self.former.1);
+    }
 }
 
 impl Coroutine {
+    #[inline(always)]
     pub(crate) fn new() -> Coroutine {
         Coroutine {
-            fiber: Fiber::new(),
             awaited: Cell::new(None),
             thrown: Cell::new(None),
             suspended_at: Cell::new(None),
             disposed: Cell::new(false),
             inspected: Cell::new(false),
+            fiber: Fiber::new(),
         }
+    }
+
+    /// The future that it waits for.
+    pub(crate) fn awaited(&self) -> Option<Rc<dyn AnyFuture>> {
+        let awaited = self.awaited.take();
+        self.awaited.set(awaited.clone());
+        awaited
+    }
+
+    pub(crate) fn set_awaited(&self, future: Rc<dyn AnyFuture>) {
+        self.awaited.set(Some(future));
+    }
+
+    /// The future that it waits for, which it does no more.
+    #[inline(always)]
+    pub(crate) fn take_awaited(&self) -> Option<Rc<dyn AnyFuture>> {
+        self.awaited.take()
     }
 
     #[inline(always)]

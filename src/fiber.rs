@@ -89,23 +89,25 @@ enum State {
 }
 
 /// A coroutine: a body on a stack of its own, and where it stands.
+#[repr(C)]
 pub(crate) struct Fiber {
-    coroutine: UnsafeCell<Option<Coroutine<(), (), (), Stack>>>,
-    /// The door back to the resumer; valid from the start of the body to its end.
-    yielder: Cell<*const Yielder<(), ()>>,
-    /// While suspended: the innermost fiber at that moment.
-    innermost: Cell<*const Fiber>,
-    owner: Cell<Option<ptr::NonNull<dyn Owner>>>,
     state: Cell<State>,
-    /// Counts the attempts to unwind; 0 in normal life.
-    unwinding: Cell<u16>,
     /// Whether the thread was unwinding from a panic when the fiber was resumed.
     resumed_in_panic: Cell<bool>,
+    /// Counts the attempts to unwind; 0 in normal life.
+    unwinding: Cell<u16>,
     /// Counts the suspensions refused to a body that is to end.
     refusals: Cell<u16>,
+    /// While suspended: the innermost fiber at that moment.
+    innermost: Cell<*const Fiber>,
+    /// The door back to the resumer; valid from the start of the body to its end.
+    yielder: Cell<*const Yielder<(), ()>>,
+    coroutine: UnsafeCell<Option<Coroutine<(), (), (), Stack>>>,
+    owner: Cell<Option<ptr::NonNull<dyn Owner>>>,
 }
 
 impl Fiber {
+    #[inline(always)]
     pub(crate) fn new() -> Fiber {
         Fiber {
             coroutine: UnsafeCell::new(None),

@@ -9,10 +9,9 @@ use std::cell::{Cell, RefCell};
 use std::panic::Location;
 use std::rc::Rc;
 
-use smallvec::SmallVec;
-
 use crate::events::{Scheduler, next_id};
 use crate::exceptions::{Error, ErrorKind, Result};
+use crate::few::Few;
 use crate::instruments::{FlowEvent, FutureId, Outcome, TaskRef};
 use crate::reports::{ExceptionContext, ExceptionSource};
 
@@ -25,33 +24,34 @@ pub(crate) enum State {
 }
 
 /// The part of a future that does not depend on the type of its result.
+///
+/// In the order in which a task's step needs it: what is in front shares a line of the
+/// processor's cache with the end of what the task has beside it.
+#[repr(C)]
 pub(crate) struct FutureCore {
     pub(crate) scheduler: Rc<Scheduler>,
-    pub(crate) created_at: &'static Location<'static>,
-    id: FutureId,
     state: Cell<State>,
-    /// The exception, or the cancellation to give to whoever asks.
-    error: RefCell<Option<Error>>,
     /// Whether `error` is a cancellation that only the first who asks is given:
     /// the one that a task ended with. Later ones get a plain one.
     first_reader_only: Cell<bool>,
     /// Whether an exception was set and nobody has looked at it yet.
     unretrieved: Cell<bool>,
-    callbacks: RefCell<Callbacks>,
-    /// How many of them are withdrawn, and only wait to be swept out.
+    /// How many callbacks are withdrawn, and only wait to be swept out.
     withdrawn: Cell<u32>,
+    callbacks: RefCell<Few<(CallbackId, Rc<dyn DoneCallback>)>>,
+    /// The exception, or the cancellation to give to whoever asks.
+    error: RefCell<Option<Error>>,
+    id: FutureId,
+    pub(crate) created_at: &'static Location<'static>,
 }
 
 /// Below so many callbacks that were withdrawn nobody bothers to sweep.
 const FEW: u32 = 32;
 
-/// Done callbacks under their ids. Most futures have one: the task that waits.
-type Callbacks = SmallVec<[(CallbackId, Rc<dyn DoneCallback>); 1]>;
-
 /// Something that wants to run when a future is done.
 pub(crate) trait DoneCallback {
     /// Puts itself into the ready queue, holding the future until it has run.
-    fn schedule(self: Rc<Self>, future: Rc<dyn AnyFuture>);
+    fn schedule(self: Rc<Self>, future: &Rc<dyn AnyFuture>);
     /// The task that it wakes, if that is what it does.
     fn wakes(&self) -> Option<(FutureId, String)> {
         None
@@ -130,18 +130,19 @@ impl<T> Slot<T> {
 }
 
 impl FutureCore {
+    #[inline(always)]
     #[track_caller]
     pub(crate) fn new(scheduler: Rc<Scheduler>) -> FutureCore {
         FutureCore {
             scheduler,
-            created_at: Location::caller(),
-            id: next_id(),
             state: Cell::new(State::Pending),
-            error: RefCell::new(None),
             first_reader_only: Cell::new(false),
             unretrieved: Cell::new(false),
-            callbacks: RefCell::new(SmallVec::new()),
             withdrawn: Cell::new(0),
+            callbacks: RefCell::new(Few::None),
+            error: RefCell::new(None),
+            id: next_id(),
+            created_at: Location::caller(),
         }
     }
 
@@ -259,7 +260,10 @@ impl FutureCore {
     }
 
     fn complete(&self, this: Rc<dyn AnyFuture>, state: State, error: Option<Error>) {
-        *self.error.borrow_mut() = error;
+        if error.is_some() {
+            let former = self.error.replace(error);
+            drop(former);
+        }
         self.state.set(state);
         if self.scheduler.is_watched() {
             let outcome = match state {
@@ -269,13 +273,12 @@ impl FutureCore {
             };
             self.scheduler.emit(&FlowEvent::FutureDone { future: self.id, outcome });
         }
-        let callbacks = std::mem::take(&mut *self.callbacks.borrow_mut());
-        for (_, callback) in callbacks {
+        self.callbacks.take().for_each(|(_, callback)| {
             let withdrawn = self.withdrawn.get() > 0 && callback.is_withdrawn();
             if !withdrawn {
-                callback.schedule(this.clone());
+                callback.schedule(&this);
             }
-        }
+        });
     }
 
     /// Adds a callback; if the future is done already, it is scheduled at once.
@@ -291,7 +294,7 @@ impl FutureCore {
             self.scheduler.emit(&FlowEvent::AddDoneCallback { future: self.id, wakes });
         }
         if self.is_done() {
-            callback.schedule(this());
+            callback.schedule(&this());
         } else {
             self.callbacks.borrow_mut().push((id, callback));
         }
@@ -300,21 +303,13 @@ impl FutureCore {
     /// The names of the tasks that it will wake.
     pub(crate) fn woken(&self) -> Vec<String> {
         let callbacks = self.callbacks.borrow();
-        callbacks.iter().filter_map(|(_, callback)| callback.wakes()).map(|task| task.1).collect()
+        callbacks.as_slice().iter().filter_map(|(_, callback)| callback.wakes()).map(|task| task.1).collect()
     }
 
     pub(crate) fn remove_callback(&self, id: CallbackId) -> usize {
-        let mut removed: SmallVec<[_; 1]> = SmallVec::new();
-        {
-            let mut callbacks = self.callbacks.borrow_mut();
-            // Callbacks are dropped outside of the borrow: closures own user data.
-            let (gone, kept) = std::mem::take(&mut *callbacks)
-                .into_iter()
-                .partition::<SmallVec<[_; 1]>, _>(|(other, _)| *other == id);
-            *callbacks = kept;
-            removed.extend(gone);
-        }
-        removed.len()
+        let removed = self.callbacks.borrow_mut().extract(|(other, _)| *other == id);
+        // They are dropped outside of the borrow: closures own user data.
+        removed.as_slice().len()
     }
 
     /// A callback of this future was withdrawn: it is swept out with others, so that
@@ -322,10 +317,11 @@ impl FutureCore {
     pub(crate) fn note_withdrawn(&self) {
         self.withdrawn.set(self.withdrawn.get() + 1);
         let mut callbacks = self.callbacks.borrow_mut();
-        if self.withdrawn.get() >= FEW && self.withdrawn.get() as usize * 2 > callbacks.len() {
+        let (withdrawn, all) = (self.withdrawn.get(), callbacks.as_slice().len());
+        if withdrawn >= FEW && withdrawn as usize * 2 > all {
             self.withdrawn.set(0);
             // What they owned of the user's went when they were withdrawn.
-            callbacks.retain(|(_, callback)| !callback.is_withdrawn());
+            drop(callbacks.extract(|(_, callback)| callback.is_withdrawn()));
         }
     }
 }

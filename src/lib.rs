@@ -74,6 +74,7 @@ mod generator;
 mod delegation;
 // -- floor 2: promises
 mod registry;
+mod few;
 mod timers;
 mod reports;
 mod events;

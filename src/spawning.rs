@@ -119,11 +119,11 @@ impl TaskBuilder {
             None => Name::Number(scheduler.next_task_number()),
         };
         let stack_size = self.stack_size.unwrap_or(scheduler.stack_size);
-        let core = TaskCore::new(name, stack_size);
-        core.context.set(self.context.map_or_else(Variables::copy, |context| context.variables()));
         assert!(!scheduler.is_closed(), "spawn: the event loop is closed");
         let eager = self.eager.unwrap_or(scheduler.eager.get()) && scheduler.iterating.get();
-        let cell = Rc::new(TaskCell::new(FutureCore::new(scheduler), core, body));
+        let core = TaskCore::new(FutureCore::new(scheduler), name, stack_size);
+        core.context.set(self.context.map_or_else(Variables::copy, |context| context.variables()));
+        let cell = Rc::new(TaskCell::new(core, body));
         launch(cell.clone(), eager);
         Task(Future(cell))
     }

@@ -17,222 +17,259 @@
 use std::rc::Rc;
 
 use crate::context::Variables;
-use crate::coroutines::replace_current;
+use crate::coroutines::{Current, Entered};
 use crate::exceptions::{Error, ErrorKind, Result};
 use crate::fiber::resuming;
 use crate::future_core::{AnyFuture, CallbackId};
 use crate::instruments::{FlowEvent, Outcome, TaskRef};
-use crate::task_core::{Pending, TaskObject, unregister};
+use crate::task_core::{Pending, TaskCore, TaskObject, unregister};
 
 /// Puts the task's next step into the ready queue.
 #[inline(always)]
 pub(crate) fn push(task: Rc<dyn TaskObject>, pending: Pending) {
+    let core = task.task();
     // One that is disposed of may still be among the callbacks of what it waited for.
-    if task.core().is_done() || task.task().coroutine.disposed.get() {
+    if core.future.is_done() || core.coroutine.disposed.get() {
         return;
     }
-    task.task().pending.set(pending);
-    let scheduler = &task.core().scheduler;
+    core.pending.set(pending);
+    let scheduler = core.future.scheduler.clone();
     if scheduler.is_watched() {
-        let name = task.task().title();
-        let task = Some(TaskRef { id: task.core().id(), name: &name });
+        let name = core.title();
+        let task = Some(TaskRef { id: core.future.id(), name: &name });
         scheduler.emit(&FlowEvent::CallSoon { task });
     }
-    scheduler.clone().push(task);
+    scheduler.push(task);
 }
 
 /// Schedules the first step.
 pub(crate) fn schedule_first_step(task: Rc<dyn TaskObject>) {
-    push(task, Pending::Send);
-}
-
-pub(crate) fn run_pending(task: Rc<dyn TaskObject>) {
-    let error = match task.task().pending.replace(Pending::None) {
-        Pending::None => return,
-        Pending::Send => None,
-        Pending::Throw(error) => Some(error),
-        Pending::Wakeup(future) => future.core().take_error(),
-    };
-    step(task, error);
+    push(task, Pending::Step);
 }
 
 /// One step: sends into the coroutine, or throws the error in, and deals with
 /// what it yields or how it ends.
 ///
 /// The switch confuses the processor's prediction of returns, each of which then
-/// costs as much as the switch: from `run_pending` to it all is inlined.
-#[inline(always)]
-fn step(task: Rc<dyn TaskObject>, mut error: Option<Error>) {
+/// costs as much as the switch: from here to it all is inlined.
+pub(crate) fn run_pending(task: Rc<dyn TaskObject>) {
     let core = task.task();
-    if core.must_cancel.replace(false) && !error.as_ref().is_some_and(Error::is_cancelled) {
-        error = Some(core.cancellation());
+    match core.pending.replace(Pending::None) {
+        Pending::None => return,
+        Pending::Step => {}
+        Pending::Wakeup => {
+            if let Some(future) = core.coroutine.take_awaited() {
+                core.coroutine.thrown.set(future.core().take_error());
+            }
+        }
     }
-    let waiter = core.waiter.take();
-    drop(waiter);
-    resume(task, error);
+    if core.must_cancel.replace(false) {
+        be_cancelled(core);
+    }
+    let resumed = resume(&task, core);
+    go_on(task, resumed);
+}
+
+/// A cancellation takes the place of what would be sent or thrown, unless that is one.
+#[cold]
+fn be_cancelled(core: &TaskCore) {
+    let thrown = core.coroutine.thrown.take().filter(Error::is_cancelled);
+    core.coroutine.thrown.set(Some(thrown.unwrap_or_else(|| core.cancellation())));
 }
 
 /// Runs the first step of an eager task right now, inside whatever is running, which
 /// may be something that must not wait itself.
 pub(crate) fn step_eagerly(task: Rc<dyn TaskObject>) {
-    resuming(|| resume(task, None));
+    let resumed = resuming(|| resume(&task, task.task()));
+    go_on(task, resumed);
 }
 
 /// Resumes a task of a loop that is being closed, where its steps do not wait for
 /// their turn; what it waited for is forgotten.
 pub(crate) fn dispose(task: Rc<dyn TaskObject>) {
-    let waiter = task.task().waiter.take();
-    drop(waiter);
-    task.task().pending.set(Pending::None);
-    task.task().coroutine.disposed.set(true);
-    resume(task, Some(Error::cancelled_with("the event loop is closing")));
+    let core = task.task();
+    let awaited = core.coroutine.take_awaited();
+    drop(awaited);
+    core.pending.set(Pending::None);
+    core.coroutine.disposed.set(true);
+    core.coroutine.thrown.set(Some(Error::cancelled_with("the event loop is closing")));
+    let resumed = resume(&task, core);
+    go_on(task, resumed);
 }
 
 /// Unwinds a task that refuses to end; false if even that cannot be, and the task
 /// is given up.
 pub(crate) fn force_end(task: Rc<dyn TaskObject>) -> bool {
+    let core = task.task();
     // Current all the while: a body that swallows the unwinding and goes on to
     // wait has to come to the door, where the next one begins.
-    let former = replace_current(Some(task.clone()));
-    Variables::swap(&task.task().context);
-    let unwound = task.task().coroutine.fiber.unwind();
-    Variables::swap(&task.task().context);
-    drop(replace_current(former));
+    let current: Rc<dyn Current> = task.clone();
+    let entered = Entered::new(&current, &core.coroutine);
+    Variables::swap(&core.context);
+    let unwound = core.coroutine.fiber.unwind();
+    Variables::swap(&core.context);
+    drop(entered);
     if unwound {
         end(task);
         return true;
     }
-    unregister(task.task());
+    unregister(core);
     false
 }
 
+/// How a coroutine has come back.
+enum Resumed {
+    Yielded,
+    Awaits(Rc<dyn AnyFuture>),
+    Ended,
+    /// It was not resumed: a watcher had the task ended.
+    Gone,
+}
+
 #[inline(always)]
-fn resume(task: Rc<dyn TaskObject>, error: Option<Error>) {
-    let core = task.task();
-    let watched = task.core().scheduler.is_watched();
+fn resume(task: &Rc<dyn TaskObject>, core: &TaskCore) -> Resumed {
+    let watched = core.future.scheduler.is_watched();
     if watched {
-        emit_resume(&*task, error.as_ref());
-        if task.core().is_done() {
-            // The watcher had it ended.
-            return;
+        emit_resume(core);
+        if core.future.is_done() {
+            return Resumed::Gone;
         }
     }
-    let former = replace_current(Some(task.clone()));
+    let current: Rc<dyn Current> = task.clone();
+    let entered = Entered::new(&current, &core.coroutine);
     Variables::swap(&core.context);
-    let ended = run_coroutine(&task, error);
+    let ended = run_coroutine(task, core);
     Variables::swap(&core.context);
-    drop(replace_current(former));
+    drop(entered);
+    drop(current);
     if ended {
-        end(task);
-    } else {
-        let awaited = core.coroutine.awaited.take();
-        if watched {
-            emit_yield(&*task, awaited.as_deref());
-        }
-        match awaited {
-            None => push(task, Pending::Send),
-            Some(future) => wait_for(task, future),
-        }
+        return Resumed::Ended;
+    }
+    let awaited = core.coroutine.take_awaited();
+    if watched {
+        emit_yield(core, awaited.as_deref());
+    }
+    awaited.map_or(Resumed::Yielded, Resumed::Awaits)
+}
+
+#[inline(always)]
+fn go_on(task: Rc<dyn TaskObject>, resumed: Resumed) {
+    match resumed {
+        Resumed::Yielded => push(task, Pending::Step),
+        Resumed::Awaits(future) => wait_for(task, future),
+        Resumed::Ended => end(task),
+        Resumed::Gone => {}
     }
 }
 
 /// Starts or resumes the coroutine; true if it has ended.
 #[inline(always)]
-fn run_coroutine(task: &Rc<dyn TaskObject>, error: Option<Error>) -> bool {
-    let core = task.task();
+fn run_coroutine(task: &Rc<dyn TaskObject>, core: &TaskCore) -> bool {
     if core.coroutine.fiber.is_idle() {
         // Thrown into before it started, a body does not run at all.
-        let started = error.map_or_else(|| task.clone().start(), Err);
+        let started = match core.coroutine.thrown.take() {
+            None => task.clone().start(),
+            Some(error) => Err(error),
+        };
         if let Err(error) = started {
             task.drop_body();
             core.ended.set(Some(Err(error)));
             return true;
         }
-    } else {
-        core.coroutine.thrown.set(error);
     }
     core.coroutine.fiber.resume()
 }
 
 /// The coroutine has yielded a future.
 fn wait_for(task: Rc<dyn TaskObject>, future: Rc<dyn AnyFuture>) {
-    let refusal = if Rc::ptr_eq(&future.core().scheduler, &task.core().scheduler) {
-        (future.core().id() == task.core().id())
-            .then(|| format!("the task `{}` cannot await on itself", task.task().title()))
-    } else {
-        Some(format!("{} belongs to a different loop", future.label()))
-    };
-    if let Some(text) = refusal {
-        return push(task, Pending::Throw(Error::text(ErrorKind::Runtime, text)));
+    let (core, awaited) = (task.task(), future.core());
+    if !Rc::ptr_eq(&awaited.scheduler, &core.future.scheduler)
+        || awaited.id() == core.future.id()
+    {
+        return refuse(task, &*future);
     }
-    let core = task.task();
-    *core.waiter.borrow_mut() = Some(future.clone());
-    let id = CallbackId::of(task.core().id());
-    future.core().add_callback(|| future.clone(), id, task.clone());
+    core.coroutine.set_awaited(future.clone());
+    let id = CallbackId::of(core.future.id());
+    awaited.add_callback(|| future.clone(), id, task.clone());
     if core.must_cancel.get() {
         let message = core.cancel_message();
-        if future.cancel_any(message.as_deref()) {
+        if future.clone().cancel_any(message.as_deref()) {
             core.must_cancel.set(false);
         }
     }
+}
+
+/// A future that it cannot wait for: it is told so.
+#[cold]
+fn refuse(task: Rc<dyn TaskObject>, future: &dyn AnyFuture) {
+    let core = task.task();
+    let text = match future.core().id() == core.future.id() {
+        true => format!("the task `{}` cannot await on itself", core.title()),
+        false => format!("{} belongs to a different loop", future.label()),
+    };
+    core.coroutine.thrown.set(Some(Error::text(ErrorKind::Runtime, text)));
+    push(task, Pending::Step);
 }
 
 /// The coroutine has ended: the task gets its outcome.
 fn end(task: Rc<dyn TaskObject>) {
     let core = task.task();
     let ended = core.ended.take().unwrap_or_else(|| Err(Error::cancelled()));
-    if task.core().scheduler.is_watched() {
-        emit_return(&*task, &ended);
+    if core.future.scheduler.is_watched() {
+        emit_return(core, &ended);
     }
     unregister(core);
     match ended {
         Ok(()) if core.must_cancel.replace(false) => {
             task.drop_result();
             let message = core.cancel_message();
-            task.core().cancel(task.clone(), message.as_deref());
+            core.future.cancel(task.clone(), message.as_deref());
         }
-        Ok(()) => task.core().finish(task.clone()),
+        Ok(()) => core.future.finish(task.clone()),
         Err(error) if error.is_cancelled() => {
-            task.core().cancel_for_first_reader(task.clone(), error);
+            core.future.cancel_for_first_reader(task.clone(), error);
         }
         Err(error) => {
             if error.is_interrupt() {
-                task.core().scheduler.reports().interrupt(error.clone());
+                core.future.scheduler.reports().interrupt(error.clone());
             }
-            task.core().fail(task.clone(), error);
+            core.future.fail(task.clone(), error);
         }
     }
 }
 
 // -- what watchers are told ----------------------------------------------------
 
+fn seen<'a>(core: &TaskCore, name: &'a str) -> TaskRef<'a> {
+    TaskRef { id: core.future.id(), name }
+}
+
 #[cold]
-fn emit_resume(task: &dyn TaskObject, error: Option<&Error>) {
-    let name = task.task().title();
-    let seen = TaskRef { id: task.core().id(), name: &name };
-    task.core().scheduler.emit(&match error {
-        None => FlowEvent::Send { task: seen },
-        Some(error) => FlowEvent::Throw { task: seen, error },
+fn emit_resume(core: &TaskCore) {
+    let (name, error) = (core.title(), core.coroutine.thrown.take());
+    let task = seen(core, &name);
+    core.future.scheduler.emit(&match &error {
+        None => FlowEvent::Send { task },
+        Some(error) => FlowEvent::Throw { task, error },
     });
+    core.coroutine.thrown.set(error);
 }
 
 #[cold]
-fn emit_yield(task: &dyn TaskObject, future: Option<&dyn AnyFuture>) {
-    let name = task.task().title();
-    let seen = TaskRef { id: task.core().id(), name: &name };
+fn emit_yield(core: &TaskCore, future: Option<&dyn AnyFuture>) {
+    let name = core.title();
     let future = future.map(|future| future.core().id());
-    task.core().scheduler.emit(&FlowEvent::Yield { task: seen, future });
+    core.future.scheduler.emit(&FlowEvent::Yield { task: seen(core, &name), future });
 }
 
 #[cold]
-fn emit_return(task: &dyn TaskObject, ended: &Result) {
-    let name = task.task().title();
-    let seen = TaskRef { id: task.core().id(), name: &name };
+fn emit_return(core: &TaskCore, ended: &Result) {
+    let name = core.title();
     let outcome = match ended {
-        Ok(()) if task.task().must_cancel.get() => Outcome::Cancelled,
+        Ok(()) if core.must_cancel.get() => Outcome::Cancelled,
         Ok(()) => Outcome::Result,
         Err(error) if error.is_cancelled() => Outcome::Cancelled,
         Err(_) => Outcome::Exception,
     };
-    task.core().scheduler.emit(&FlowEvent::Return { task: seen, outcome });
+    core.future.scheduler.emit(&FlowEvent::Return { task: seen(core, &name), outcome });
 }

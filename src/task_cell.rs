@@ -9,7 +9,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 
 use crate::context::Variables;
-use crate::coroutines::{Coroutine, Current};
+use crate::coroutines::Current;
 use crate::events::{Runnable, Standing};
 use crate::exceptions::{Error, Result};
 use crate::fiber::{Owner, is_forced_unwind};
@@ -21,25 +21,26 @@ use crate::steps::{push, run_pending};
 use crate::task_core::{Pending, TaskCore, TaskObject, cancel};
 
 /// A task: a future, and the coroutine that gives its result.
+#[repr(C)]
 pub(crate) struct TaskCell<T, F> {
-    core: FutureCore,
-    slot: Slot<T>,
     task: TaskCore,
+    slot: Slot<T>,
     body: Cell<Option<F>>,
 }
 
 impl<T, F> TaskCell<T, F> {
-    pub(crate) fn new(core: FutureCore, task: TaskCore, body: F) -> TaskCell<T, F> {
-        TaskCell { core, slot: Slot::empty(), task, body: Cell::new(Some(body)) }
+    #[inline(always)]
+    pub(crate) fn new(task: TaskCore, body: F) -> TaskCell<T, F> {
+        TaskCell { task, slot: Slot::empty(), body: Cell::new(Some(body)) }
     }
 }
 
 impl<T, F> Drop for TaskCell<T, F> {
     fn drop(&mut self) {
-        if self.core.is_unretrieved() {
+        if self.task.future.is_unretrieved() {
             // The exception handler runs in the task's context.
             Variables::swap(&self.task.context);
-            self.core.report_unretrieved(Some(self.task.title()));
+            self.task.future.report_unretrieved(Some(self.task.title()));
             Variables::swap(&self.task.context);
         }
     }
@@ -47,7 +48,7 @@ impl<T, F> Drop for TaskCell<T, F> {
 
 impl<T: 'static, F: FnOnce() -> Result<T> + 'static> AnyFuture for TaskCell<T, F> {
     fn core(&self) -> &FutureCore {
-        &self.core
+        &self.task.future
     }
 
     fn cancel_any(self: Rc<Self>, message: Option<&str>) -> bool {
@@ -73,11 +74,7 @@ impl<T: 'static, F: FnOnce() -> Result<T> + 'static> Promise<T> for TaskCell<T, 
     }
 }
 
-impl<T: 'static, F: FnOnce() -> Result<T> + 'static> Current for TaskCell<T, F> {
-    fn coroutine(&self) -> &Coroutine {
-        &self.task.coroutine
-    }
-}
+impl<T: 'static, F: FnOnce() -> Result<T> + 'static> Current for TaskCell<T, F> {}
 
 impl<T, F> Owner for TaskCell<T, F> {
     fn describe(&self, out: &mut dyn fmt::Write) -> fmt::Result {
@@ -85,11 +82,12 @@ impl<T, F> Owner for TaskCell<T, F> {
             Ok(name) => write!(out, "the task `{name}`")?,
             Err(_) => write!(out, "a task")?,
         }
-        write!(out, ", spawned at {}", self.core.created_at)
+        write!(out, ", spawned at {}", self.task.future.created_at)
     }
 }
 
 impl<T: 'static, F: FnOnce() -> Result<T> + 'static> Runnable for TaskCell<T, F> {
+    #[inline]
     fn run(self: Rc<Self>) {
         run_pending(self);
     }
@@ -98,20 +96,20 @@ impl<T: 'static, F: FnOnce() -> Result<T> + 'static> Runnable for TaskCell<T, F>
         let suspended = self.task.coroutine.suspended_at.get();
         Standing {
             task: Some(self.task.title()),
-            place: Some(suspended.unwrap_or(self.core.created_at)),
+            place: Some(suspended.unwrap_or(self.task.future.created_at)),
             begun: suspended.is_some(),
-            ended: self.core.is_done(),
+            ended: self.task.future.is_done(),
         }
     }
 }
 
 impl<T: 'static, F: FnOnce() -> Result<T> + 'static> DoneCallback for TaskCell<T, F> {
-    fn schedule(self: Rc<Self>, future: Rc<dyn AnyFuture>) {
-        push(self, Pending::Wakeup(future));
+    fn schedule(self: Rc<Self>, _: &Rc<dyn AnyFuture>) {
+        push(self, Pending::Wakeup);
     }
 
     fn wakes(&self) -> Option<(FutureId, String)> {
-        Some((self.core.id(), self.task.title()))
+        Some((self.task.future.id(), self.task.title()))
     }
 }
 

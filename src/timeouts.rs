@@ -68,7 +68,9 @@ pub fn sleep(duration: Duration) -> Result {
 /// ```
 #[track_caller]
 pub fn timeout<T>(delay: Duration, block: impl FnOnce(&Timeout) -> Result<T>) -> Result<T> {
-    Timeout::after(delay)?.scope(block)
+    let entered = Timeout::begin(delay)?;
+    let ended = block(&entered.0);
+    entered.exit(ended)
 }
 
 /// The same, until an instant of the loop's clock (`asyncio.timeout_at`).
@@ -143,7 +145,9 @@ impl Timeout {
     /// As [`timeout`]; kind `Runtime` if it has been entered before.
     #[track_caller]
     pub fn scope<T>(&self, block: impl FnOnce(&Timeout) -> Result<T>) -> Result<T> {
-        let entered = self.clone().enter()?;
+        let scheduler = Scheduler::running()?;
+        let now = scheduler.now();
+        let entered = self.clone().enter(&scheduler, now)?;
         entered.exit(block(self))
     }
 
@@ -173,18 +177,24 @@ impl Timeout {
             return Err(Error::text(ErrorKind::Runtime, text));
         }
         let scheduler = Scheduler::running()?;
-        self.0.when.set(when);
         self.disarm();
+        let now = scheduler.now();
+        self.arm(&scheduler, when, now);
+        Ok(())
+    }
+
+    /// Sets the deadline and the alarm for it.
+    fn arm(&self, scheduler: &Rc<Scheduler>, when: Option<Instant>, now: Instant) {
+        self.0.when.set(when);
         let inner = self.0.clone();
         let expire = move || inner.expire();
         *self.0.alarm.borrow_mut() = when.map(|when| {
-            if when <= scheduler.now() {
+            if when <= now {
                 Alarm::Soon(scheduler.call_soon(expire))
             } else {
                 Alarm::Later(scheduler.call_at(when, expire))
             }
         });
-        Ok(())
     }
 
     fn disarm(&self) {
@@ -194,13 +204,15 @@ impl Timeout {
         }
     }
 
-    /// One that expires after that time.
-    pub(crate) fn after(delay: Duration) -> Result<Timeout> {
-        Ok(Timeout::new(Some(Scheduler::running()?.now() + delay)))
+    /// Begins a block that may take so long. The clock is read once, which is most of
+    /// what a deadline that does not pass costs.
+    pub(crate) fn begin(delay: Duration) -> Result<Entered> {
+        let scheduler = Scheduler::running()?;
+        let now = scheduler.now();
+        Timeout::new(Some(now + delay)).enter(&scheduler, now)
     }
 
-    /// Begins the block.
-    pub(crate) fn enter(self) -> Result<Entered> {
+    fn enter(self, scheduler: &Rc<Scheduler>, now: Instant) -> Result<Entered> {
         if self.0.state.get() != State::Created {
             let text = "the timeout has already been entered";
             return Err(Error::text(ErrorKind::Runtime, text));
@@ -210,7 +222,7 @@ impl Timeout {
         self.0.cancelling.set(task.cancelling());
         *self.0.task.borrow_mut() = Some(task);
         self.0.state.set(State::Active);
-        self.reschedule(self.0.when.get())?;
+        self.arm(scheduler, self.0.when.get(), now);
         Ok(Entered(self))
     }
 

@@ -190,7 +190,7 @@ pub fn wait_for<A: Awaitable>(awaitable: A, limit: Option<Duration>) -> Result<A
     match limit {
         None => awaitable.await_here(),
         Some(limit) if !limit.is_zero() => {
-            let entered = Timeout::after(limit)?.enter()?;
+            let entered = Timeout::begin(limit)?;
             entered.exit(awaitable.await_here())
         }
         Some(_) => {
