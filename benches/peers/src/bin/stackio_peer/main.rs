@@ -1,24 +1,49 @@
 //! stackio, on its public API, with its default features, stacks and guards.
 //!
-//! Servers take `--style net|protocol|streams`: sequential sockets, a protocol on a transport, or
-//! streams.
+//! Servers take `--style net|protocol|streams`: sequential sockets (the default), a protocol on a
+//! transport, or streams. `echo` is written three times, once in each; the others are functions
+//! from requests to answers (`messages`), that each style calls.
 
 mod batch;
+mod echo;
 mod messages;
-mod servers;
+mod requests;
 
 use bench::Args;
 use stackio::{Result, run, spawn};
 
 fn main() -> Result {
     let args = Args::parse("stackio");
-    run(move || {
-        let work = move || match args.workload.as_str() {
-            "echo" => servers::echo(&args),
-            "http" => servers::serve(&args, messages::http),
-            "redis" => servers::redis(&args),
-            _ => batch::run(&args),
-        };
-        spawn(work).join()
-    })
+    run(move || spawn(move || work(&args)).join())
+}
+
+fn work(args: &Args) -> Result {
+    match args.workload.as_str() {
+        "echo" => echo::serve(args),
+        "http" => requests::serve(args, messages::http),
+        "redis" => {
+            let mut store = messages::Redis::default();
+            requests::serve(args, move |input, output| store.answer(input, output))
+        }
+        _ => batch::run(args),
+    }
+}
+
+/// What a server's `--style` may be.
+#[derive(Clone, Copy)]
+enum Style {
+    Net,
+    Protocol,
+    Streams,
+}
+
+impl Style {
+    fn of(args: &Args) -> Style {
+        match args.str("style") {
+            "" | "net" => Style::Net,
+            "protocol" => Style::Protocol,
+            "streams" => Style::Streams,
+            _ => args.unsupported(),
+        }
+    }
 }

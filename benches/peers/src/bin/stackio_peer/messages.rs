@@ -1,22 +1,23 @@
 //! Requests in bytes, and their answers: the same for each style of server.
 
 use std::collections::HashMap;
+use std::io::Write;
 
 use bench::HTTP_REPLY;
-use stackio::{ErrorKind, Result};
+use memchr::memmem;
+use stackio::{Error, ErrorKind, Result};
+
+const NOT_FOUND: &[u8] = b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n";
 
 /// Answers all requests that are whole; gives how many bytes they are.
 pub fn http(input: &[u8], output: &mut Vec<u8>) -> Result<usize> {
     let mut begin = 0;
-    while let Some(end) = find(&input[begin..], b"\r\n\r\n") {
+    while let Some(end) = memmem::find(&input[begin..], b"\r\n\r\n") {
+        let known = input[begin..].starts_with(b"GET / ");
+        output.extend_from_slice(if known { HTTP_REPLY } else { NOT_FOUND });
         begin += end + 4;
-        output.extend_from_slice(HTTP_REPLY);
     }
     Ok(begin)
-}
-
-fn find(bytes: &[u8], pattern: &[u8]) -> Option<usize> {
-    bytes.windows(pattern.len()).position(|window| window == pattern)
 }
 
 /// A server of `GET` and `SET`, by RESP.
@@ -26,62 +27,86 @@ pub struct Redis(HashMap<Vec<u8>, Vec<u8>>);
 impl Redis {
     /// As [`http`].
     pub fn answer(&mut self, input: &[u8], output: &mut Vec<u8>) -> Result<usize> {
-        let mut begin = 0;
-        while let Some((words, length)) = command(&input[begin..])? {
-            begin += length;
-            match words[..words.len().min(3)] {
-                [name, key] if name.eq_ignore_ascii_case(b"GET") => match self.0.get(key) {
-                    Some(value) => {
-                        output.extend_from_slice(format!("${}\r\n", value.len()).as_bytes());
-                        output.extend_from_slice(value);
-                        output.extend_from_slice(b"\r\n");
-                    }
-                    None => output.extend_from_slice(b"$-1\r\n"),
-                },
-                [name, key, value] if name.eq_ignore_ascii_case(b"SET") => {
-                    match self.0.get_mut(key) {
-                        Some(place) => {
-                            place.clear();
-                            place.extend_from_slice(value);
-                        }
-                        None => _ = self.0.insert(key.to_vec(), value.to_vec()),
-                    }
-                    output.extend_from_slice(b"+OK\r\n");
+        let mut rest = input;
+        while let Some(command) = Command::parse(&mut rest)? {
+            self.execute(&command, output)?;
+        }
+        Ok(input.len() - rest.len())
+    }
+
+    fn execute(&mut self, command: &Command<'_>, output: &mut Vec<u8>) -> Result {
+        match command.words() {
+            [name, key] if name.eq_ignore_ascii_case(b"GET") => match self.0.get(*key) {
+                Some(value) => {
+                    write!(output, "${}\r\n", value.len())?;
+                    output.extend_from_slice(value);
+                    output.extend_from_slice(b"\r\n");
                 }
-                // redis-benchmark asks for the configuration first.
-                [name, ..] if name.eq_ignore_ascii_case(b"CONFIG") => {
-                    output.extend_from_slice(b"*0\r\n");
-                }
-                _ => output.extend_from_slice(b"-ERR unknown command\r\n"),
+                None => output.extend_from_slice(b"$-1\r\n"),
+            },
+            [name, key, value] if name.eq_ignore_ascii_case(b"SET") => {
+                self.0.insert(key.to_vec(), value.to_vec());
+                output.extend_from_slice(b"+OK\r\n");
             }
+            // redis-benchmark asks for the configuration first.
+            [name, ..] if name.eq_ignore_ascii_case(b"CONFIG") => {
+                output.extend_from_slice(b"*0\r\n");
+            }
+            _ => output.extend_from_slice(b"-ERR unknown command\r\n"),
         }
-        Ok(begin)
+        Ok(())
     }
 }
 
-/// The words of the first command and its length; `None` if it is not whole.
-fn command(input: &[u8]) -> Result<Option<(Vec<&[u8]>, usize)>> {
-    let Some((count, mut at)) = number(input, b'*')? else { return Ok(None) };
-    let mut words = Vec::with_capacity(count.min(8));
-    for _ in 0..count {
-        let Some((length, begin)) = number(&input[at..], b'$')? else { return Ok(None) };
-        let (begin, end) = (at + begin, at + begin + length);
-        if input.len() < end + 2 {
-            return Ok(None);
-        }
-        words.push(&input[begin..end]);
-        at = end + 2;
-    }
-    Ok(Some((words, at)))
+/// The first words of a command: none that is known has more.
+#[derive(Default)]
+struct Command<'a> {
+    words: [&'a [u8]; 4],
+    count: usize,
 }
 
-/// The number on a line that begins with that mark, and the line's length.
-fn number(input: &[u8], mark: u8) -> Result<Option<(usize, usize)>> {
-    match input.first() {
-        None => return Ok(None),
-        Some(first) if *first == mark => {}
-        Some(_) => return Err(stackio::Error::new(ErrorKind::Value, "not RESP")),
+impl<'a> Command<'a> {
+    /// Takes a whole command off `input`; leaves it as it is if there is none.
+    fn parse(input: &mut &'a [u8]) -> Result<Option<Command<'a>>> {
+        let mut rest = *input;
+        let mut command = Command::default();
+        let Some(count) = number(&mut rest, b'*')? else { return Ok(None) };
+        for index in 0..count {
+            let Some(length) = number(&mut rest, b'$')? else { return Ok(None) };
+            if rest.len() < length.saturating_add(2) {
+                return Ok(None);
+            }
+            if let Some(place) = command.words.get_mut(index) {
+                *place = &rest[..length];
+                command.count += 1;
+            }
+            rest = &rest[length + 2..];
+        }
+        *input = rest;
+        Ok(Some(command))
     }
-    let Some(end) = input.iter().position(|byte| *byte == b'\n') else { return Ok(None) };
-    Ok(Some((std::str::from_utf8(&input[1..end])?.trim_end().parse()?, end + 1)))
+
+    fn words(&self) -> &[&'a [u8]] {
+        &self.words[..self.count]
+    }
+}
+
+/// Takes the number off a line that begins with that mark; `None` if the line is not whole.
+fn number(input: &mut &[u8], mark: u8) -> Result<Option<usize>> {
+    let mut number = 0usize;
+    for (at, byte) in input.iter().enumerate() {
+        match byte {
+            b'\n' if at > 0 => {
+                *input = &input[at + 1..];
+                return Ok(Some(number));
+            }
+            b'0'..=b'9' if at > 0 && number < 1 << 30 => {
+                number = 10 * number + usize::from(byte - b'0');
+            }
+            b'\r' if at > 0 => {}
+            _ if at == 0 && *byte == mark => {}
+            _ => return Err(Error::new(ErrorKind::Value, "not RESP")),
+        }
+    }
+    Ok(None)
 }
