@@ -37,6 +37,7 @@ impl Source {
 }
 
 /// Every UTF-8 file at or below `places`, relative to the repository; absent ones have none.
+/// What a build has left there is not ours.
 fn sources(places: &[&str]) -> Vec<Source> {
     let mut found = Vec::new();
     for place in places {
@@ -51,7 +52,10 @@ fn collect(place: &str, found: &mut Vec<Source>) {
     if let Ok(entries) = fs::read_dir(&full) {
         for entry in entries {
             let name = entry.expect("a readable directory").file_name();
-            collect(&format!("{place}/{}", name.to_str().expect("a UTF-8 name")), found);
+            let name = name.to_str().expect("a UTF-8 name");
+            if name != "target" {
+                collect(&format!("{place}/{name}"), found);
+            }
         }
     } else if let Ok(content) = fs::read_to_string(&full) {
         found.push(Source::new(place, content));
