@@ -68,12 +68,19 @@ pub(crate) const DATAGRAM_SIZE: usize = 256 * 1024 + 1;
 /// these seldom wait.
 pub(crate) const WRITE_BUFFERS: usize = 64;
 
-/// How long a socket that was closed while its peer was still sending is read from, so
-/// that the peer is not answered by a reset.
+/// How long a socket that was closed while its peer may still be sending is read from once
+/// the peer has got everything, so that it is not answered by a reset.
 pub(crate) const LINGER_TIME: std::time::Duration = std::time::Duration::from_secs(2);
 
-/// Bytes that are read from it meanwhile at most.
+/// How many of these times may pass while the peer takes nothing of what is left.
+pub(crate) const LINGER_STALLS: u32 = 15;
+
+/// Bytes that are read from it meanwhile at most, without the peer's taking anything.
 pub(crate) const LINGER_LIMIT: usize = 64 * 1024 * 1024;
+
+/// Whoever has sent less than that closes without a look at what the peer has got of it:
+/// so much is on its way at once.
+pub(crate) const LINGER_SENT: usize = 16 * 1024;
 
 // TLS.
 

@@ -303,7 +303,12 @@ impl FutureCore {
     /// The names of the tasks that it will wake.
     pub(crate) fn woken(&self) -> Vec<String> {
         let callbacks = self.callbacks.borrow();
-        callbacks.as_slice().iter().filter_map(|(_, callback)| callback.wakes()).map(|task| task.1).collect()
+        callbacks
+            .as_slice()
+            .iter()
+            .filter_map(|(_, callback)| callback.wakes())
+            .map(|task| task.1)
+            .collect()
     }
 
     pub(crate) fn remove_callback(&self, id: CallbackId) -> usize {

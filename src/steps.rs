@@ -183,9 +183,7 @@ fn run_coroutine(task: &Rc<dyn TaskObject>, core: &TaskCore) -> bool {
 /// The coroutine has yielded a future.
 fn wait_for(task: Rc<dyn TaskObject>, future: Rc<dyn AnyFuture>) {
     let (core, awaited) = (task.task(), future.core());
-    if !Rc::ptr_eq(&awaited.scheduler, &core.future.scheduler)
-        || awaited.id() == core.future.id()
-    {
+    if !Rc::ptr_eq(&awaited.scheduler, &core.future.scheduler) || awaited.id() == core.future.id() {
         return refuse(task, &*future);
     }
     core.coroutine.set_awaited(future.clone());

@@ -20,6 +20,22 @@ pub(crate) fn set_nonblocking(file: &impl AsFd, nonblocking: bool) -> io::Result
     }
 }
 
+/// Bytes that were written to a socket and that its peer has not got yet, as far as the
+/// system tells.
+pub(crate) fn unsent(socket: &impl AsFd) -> usize {
+    let mut count: libc::c_int = 0;
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    // SAFETY: the descriptor is open as long as `socket` is borrowed, and the request
+    // writes one `int`.
+    let asked = unsafe { libc::ioctl(socket.as_fd().as_raw_fd(), libc::TIOCOUTQ, &mut count) };
+    #[cfg(not(any(target_os = "linux", target_os = "android")))]
+    let asked = {
+        let _ = (socket, &mut count);
+        0
+    };
+    if asked == 0 { usize::try_from(count).unwrap_or(0) } else { 0 }
+}
+
 /// Whether a read of what is no socket leaves nothing if it gives less than it was asked
 /// for. A terminal gives a line at a time, and a pipe may be told to keep what each write
 /// gave apart from the next.

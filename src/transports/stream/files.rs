@@ -41,7 +41,11 @@ impl FileSink for StreamTransport {
     fn send(&self, file: BorrowedFd<'_>, offset: &mut u64, count: usize) -> io::Result<usize> {
         self.check_not_lost()?;
         match &*self.source.borrow() {
-            Some(source) => send_file_once(source.as_fd(), file, offset, count),
+            Some(source) => {
+                let sent = send_file_once(source.as_fd(), file, offset, count)?;
+                self.note_sent(sent);
+                Ok(sent)
+            }
             None => Err(io::ErrorKind::BrokenPipe.into()),
         }
     }

@@ -3,12 +3,12 @@
 //! A socket that is closed with something unread in it answers the peer with a reset, and
 //! so does one that is gone to whatever comes later. A reset overtakes what was sent
 //! before: an answer that was accepted for writing, and flushed, may never arrive. So the
-//! end of the stream is sent, what comes is thrown away, and the descriptor is closed
-//! when the peer has ended too, or for being late or much. (RFC 9112, section 9.6, asks
+//! end of the stream is sent, what comes is thrown away, and the connection is lost when
+//! the peer has ended too, or has got everything and is late. (RFC 9112, section 9.6, asks
 //! servers for it; nginx calls it a lingering close.)
 //!
-//! The protocol has been told by then. What has been read to its end, as far as anybody
-//! knows, is closed at once.
+//! What has been read to its end, as far as anybody knows, and sent but little, is closed
+//! at once.
 
 use std::cell::Cell;
 use std::io;
@@ -16,9 +16,13 @@ use std::rc::Rc;
 
 use super::StreamTransport;
 use crate::clock::Clock;
-use crate::constants::{LINGER_LIMIT, LINGER_TIME};
+use crate::constants::{LINGER_LIMIT, LINGER_SENT, LINGER_STALLS, LINGER_TIME};
+use crate::exceptions::Error;
 use crate::handles::TimerHandle;
 use crate::selectors::Direction;
+use crate::sys::descriptor::unsent;
+use crate::transports::link::finish;
+use crate::transports::source::Source;
 use crate::transports::turns::{Did, TakesTurns};
 
 /// What is known of bytes that came and were not read.
@@ -30,50 +34,103 @@ pub(super) enum Unread {
     None,
     /// The last read got as much as it could take, or something came since.
     Likely,
-    /// The connection was cut, so that nobody cares.
-    Irrelevant,
 }
 
 /// What is left of a connection that lingers.
 pub(super) struct Lingering {
-    /// Bytes that are thrown away before it is closed anyway.
+    /// Bytes that the peer had not got when somebody last looked.
+    unsent: Cell<usize>,
+    /// How often somebody has looked since the peer last took some.
+    stalls: Cell<u32>,
+    /// Bytes that are thrown away before somebody looks again.
     left: Cell<usize>,
-    timer: Option<TimerHandle>,
+    timer: Cell<Option<TimerHandle>>,
+}
+
+impl Lingering {
+    /// Whether the peer has taken something since the last look.
+    fn goes_on(&self, unsent: usize) -> bool {
+        let less = unsent < self.unsent.replace(unsent);
+        if less {
+            self.stalls.set(0);
+            self.left.set(LINGER_LIMIT);
+        }
+        less
+    }
 }
 
 impl StreamTransport {
-    /// Notes what is known of what is unread.
-    pub(super) fn note_unread(&self, unread: Unread) {
-        if self.unread.get() != Unread::Irrelevant {
-            self.unread.set(unread);
+    /// All is sent: ends the connection, now or when the peer is served.
+    pub(super) fn end(self: &Rc<Self>) {
+        if !self.link.lost.get() && !self.is_lingering() && !self.linger() {
+            finish(self, None);
         }
     }
 
     /// Begins to linger, if there is a reason to.
-    pub(super) fn linger(self: &Rc<Self>) -> bool {
+    fn linger(self: &Rc<Self>) -> bool {
+        if self.link.eof_received.get() || self.link.scheduler.is_closed() {
+            return false;
+        }
         let unread = self.unread.get();
-        let ended = self.link.eof_received.get() || self.link.scheduler.is_closed();
-        if ended || !matches!(unread, Unread::Unknown | Unread::Likely) {
-            return false;
-        }
         // Only a socket can be ended in one direction.
-        let ends = self.source.borrow().as_ref().is_some_and(|source| source.as_socket().is_some());
-        if !ends || !self.finds_more(unread) {
+        let Some(unsent) = self.unsent() else { return false };
+        let is_sending = unsent > 0
+            || matches!(unread, Unread::Unknown | Unread::Likely) && self.finds_more(unread);
+        let sent = |source: &Source| source.end_writing().is_ok();
+        if !is_sending || !self.source.borrow().as_ref().is_some_and(sent) {
             return false;
         }
-        let sent = self.source.borrow().as_ref().is_some_and(|source| source.end_writing().is_ok());
-        if !sent {
-            return false;
-        }
-        // A virtual clock would jump to the timer at once, and time is not to pass for it.
-        let virtually = matches!(self.link.scheduler.clock(), Clock::Virtual(_));
-        let late = self.clone();
-        let timer = (!virtually)
-            .then(|| self.link.scheduler.call_later(LINGER_TIME, move || late.end_lingering()));
-        *self.lingering.borrow_mut() = Some(Lingering { left: Cell::new(LINGER_LIMIT), timer });
-        self.link.keep(self.clone());
+        *self.lingering.borrow_mut() = Some(Lingering {
+            unsent: Cell::new(unsent),
+            stalls: Cell::new(0),
+            left: Cell::new(LINGER_LIMIT),
+            timer: Cell::new(None),
+        });
+        self.look_again_later();
         self.want(Direction::Read);
         true
+    }
+
+    /// Bytes that the peer has not got yet, if it is a socket; 0 if they are few, or where
+    /// no reset can overtake them.
+    fn unsent(&self) -> Option<usize> {
+        let source = self.source.borrow();
+        let socket = source.as_ref()?.as_socket()?;
+        let may_lose = self.peer.as_ref().is_some_and(|peer| peer.inet().is_some());
+        Some(if may_lose && self.sent.get() >= LINGER_SENT { unsent(socket) } else { 0 })
+    }
+
+    fn look_again_later(self: &Rc<Self>) {
+        // A virtual clock would jump to the timer at once, and time is not to pass for it.
+        if !matches!(self.link.scheduler.clock(), Clock::Virtual(_))
+            && let Some(lingering) = &*self.lingering.borrow()
+        {
+            let late = self.clone();
+            let timer = self.link.scheduler.call_later(LINGER_TIME, move || late.look_again());
+            lingering.timer.set(Some(timer));
+        }
+    }
+
+    fn look_again(self: &Rc<Self>) {
+        let unsent = self.unsent().unwrap_or(0);
+        let stalls = self.lingering.borrow().as_ref().map_or(LINGER_STALLS, |lingering| {
+            if !lingering.goes_on(unsent) {
+                lingering.stalls.set(lingering.stalls.get() + 1);
+            }
+            lingering.stalls.get()
+        });
+        match unsent {
+            0 if stalls > 0 => self.end_lingering(None),
+            1.. if stalls >= LINGER_STALLS => {
+                let text = format!("the peer does not take the last {unsent} bytes");
+                self.end_lingering(Some(io::Error::new(io::ErrorKind::TimedOut, text)));
+            }
+            _ => {
+                self.look_again_later();
+                self.want(Direction::Read);
+            }
+        }
     }
 
     /// Reads once: whether something was there, or is likely to come.
@@ -93,19 +150,25 @@ impl StreamTransport {
         let (read, room) = (self.read(&mut buffer), buffer.len());
         self.buffer.give_back(buffer);
         let virtually = matches!(self.link.scheduler.clock(), Clock::Virtual(_));
+        let emptied = matches!(read, Ok(length) if length < room && self.short_read_empties);
         match read {
+            Ok(1..) if emptied && virtually => self.end_lingering(None),
             Ok(length @ 1..) if self.may_take(length) => {
-                let emptied = length < room && self.short_read_empties;
                 self.did(Direction::Read, if emptied { Did::Some } else { Did::All });
             }
+            // It sends much while it takes little. The next look goes on.
+            Ok(1..) if self.unsent() > Some(0) => {}
             Err(error) if error.kind() == io::ErrorKind::WouldBlock && !virtually => {
                 self.did(Direction::Read, Did::Nothing);
             }
-            _ => self.end_lingering(),
+            Err(error) if error.kind() != io::ErrorKind::WouldBlock && self.unsent() > Some(0) => {
+                self.end_lingering(Some(error));
+            }
+            _ => self.end_lingering(None),
         }
     }
 
-    /// Whether that is not too much.
+    /// Whether that is not too much for the time being.
     fn may_take(&self, length: usize) -> bool {
         self.lingering.borrow().as_ref().is_some_and(|lingering| {
             let left = lingering.left.get().checked_sub(length);
@@ -118,15 +181,16 @@ impl StreamTransport {
         self.lingering.borrow().is_some()
     }
 
-    fn end_lingering(&self) {
-        self.let_source_go();
-        self.link.leave();
+    fn end_lingering(self: &Rc<Self>, error: Option<io::Error>) {
+        if !self.link.lost.get() {
+            finish(self, error.map(Error::from));
+        }
     }
 
     /// Closes the descriptor.
     pub(super) fn let_source_go(&self) {
         let lingering = self.lingering.take();
-        if let Some(timer) = lingering.and_then(|lingering| lingering.timer) {
+        if let Some(timer) = lingering.and_then(|lingering| lingering.timer.take()) {
             timer.cancel();
         }
         self.turns.end();

@@ -41,6 +41,8 @@ pub(crate) struct StreamTransport {
     /// While a file is being sent: who does that, and waits until more can be.
     sending: RefCell<Option<Future<()>>>,
     peer: Option<Address>,
+    /// Bytes that the system has taken.
+    sent: Cell<usize>,
     unread: Cell<Unread>,
     lingering: RefCell<Option<Lingering>>,
 }
@@ -76,6 +78,7 @@ impl StreamTransport {
             outgoing: RefCell::default(),
             sending: RefCell::new(None),
             peer,
+            sent: Cell::new(0),
             unread: Cell::new(Unread::Unknown),
             lingering: RefCell::new(None),
         });
@@ -101,6 +104,11 @@ impl StreamTransport {
 
     fn can_write(&self) -> bool {
         self.source.borrow().as_ref().is_some_and(Source::can_write)
+    }
+
+    /// Counts bytes that the system has taken.
+    fn note_sent(&self, count: usize) {
+        self.sent.set(self.sent.get().saturating_add(count));
     }
 
     /// Has something called when the connection is lost, after the protocol.
@@ -161,7 +169,7 @@ impl Listener for StreamTransport {
     fn ready(self: Rc<Self>, direction: Direction) {
         match direction {
             Direction::Read => {
-                self.note_unread(Unread::Likely);
+                self.unread.set(Unread::Likely);
                 self.want(Direction::Read);
             }
             Direction::Write if self.has_to_write() => self.want(Direction::Write),
@@ -194,14 +202,11 @@ impl Linked for StreamTransport {
     }
 
     fn give_up(&self) {
-        self.unread.set(Unread::Irrelevant);
         drop_value(self.outgoing.take());
     }
 
     fn release(&self) {
-        if !self.me().is_some_and(|me| me.linger()) {
-            self.let_source_go();
-        }
+        self.let_source_go();
         let sending = self.sending.take();
         if let Some(sending) = sending {
             let text = "the connection was lost";

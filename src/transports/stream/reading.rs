@@ -49,7 +49,7 @@ impl StreamTransport {
         match read {
             Ok(0) => self.at_eof(),
             Ok(length) => {
-                self.note_unread(if length < room { Unread::None } else { Unread::Likely });
+                self.unread.set(if length < room { Unread::None } else { Unread::Likely });
                 let data = data.get(..length).unwrap_or_default();
                 if !data.is_empty() {
                     deliver(self, "data_received", |protocol| protocol.data_received(data));
@@ -60,7 +60,7 @@ impl StreamTransport {
                 }
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                self.note_unread(Unread::None);
+                self.unread.set(Unread::None);
                 self.did(Direction::Read, Did::Nothing);
             }
             Err(error) => fatal(self, "read error on a transport", error.into()),

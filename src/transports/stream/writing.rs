@@ -7,7 +7,7 @@ use super::StreamTransport;
 use crate::exceptions::{Error, ErrorKind, Result};
 use crate::reports::drop_value;
 use crate::selectors::Direction;
-use crate::transports::link::{check_flow, fatal, finish, force_close, schedule_lost};
+use crate::transports::link::{check_flow, fatal, force_close};
 use crate::transports::outgoing::Written;
 use crate::transports::source::Source;
 use crate::transports::turns::{Did, TakesTurns, retry};
@@ -55,6 +55,9 @@ impl StreamTransport {
             Some(source) => retry(|| write(source)),
             None => return Ok(0),
         };
+        if let Ok(count) = written {
+            self.note_sent(count);
+        }
         match written {
             Ok(written) if written == length => Ok(written),
             Ok(written) => {
@@ -110,6 +113,7 @@ impl StreamTransport {
             match written {
                 Ok(Written { count, wanted, spent }) => {
                     drop_value(spent);
+                    self.note_sent(count);
                     if count < wanted {
                         self.did(Direction::Write, Did::Some);
                         return Ok(());
@@ -138,7 +142,7 @@ impl StreamTransport {
             let _given_up = sending.set_result(());
         }
         if self.link.closing.get() {
-            finish(self, None);
+            self.end();
         } else if self.link.eof_written.get() {
             self.end_writing();
         }
@@ -153,7 +157,7 @@ impl StreamTransport {
         if self.outgoing.borrow().is_empty()
             && let Some(me) = self.me()
         {
-            schedule_lost(&me, None);
+            self.link.scheduler.call_soon(move || me.end());
         }
     }
 
