@@ -16,7 +16,7 @@ use std::rc::Rc;
 use super::process::returncode;
 use super::watching::{Child, Watcher};
 use crate::context::Variables;
-use crate::events::Scheduler;
+use crate::events::{Kept, Scheduler};
 use crate::exceptions::{Error, Result};
 use crate::futures::Future;
 use crate::protocols::Protocol;
@@ -156,6 +156,8 @@ pub(super) struct Core {
     exited: Cell<bool>,
     /// Whether `connection_lost` has been called, or will be.
     finished: Cell<bool>,
+    /// Where the scheduler keeps it: the process may be gone long before its pipes.
+    place: Cell<Option<usize>>,
     context: Cell<Variables>,
 }
 
@@ -174,6 +176,7 @@ impl Core {
             closing: Cell::new(false),
             exited: Cell::new(false),
             finished: Cell::new(false),
+            place: Cell::new(None),
             context: Cell::new(Variables::copy()),
         })
     }
@@ -193,6 +196,7 @@ impl Core {
             let _ = waiter.set_result(());
         });
         self.child.set_watcher(self.clone());
+        self.place.set(Some(self.scheduler.keep(self.clone())));
     }
 
     /// The protocol of a pipe's transport.
@@ -278,10 +282,13 @@ impl Core {
         if let Err(error) = self.call(|protocol| protocol.connection_lost(None)) {
             self.report("connection_lost", error);
         }
-        self.let_go();
+        if let Some(place) = self.place.take() {
+            self.scheduler.forget(place);
+        }
+        self.release();
     }
 
-    fn let_go(&self) {
+    fn release(&self) {
         let (protocol, pipes) = (self.protocol.take(), self.pipes.take());
         drop_value(protocol);
         drop(pipes);
@@ -298,9 +305,15 @@ impl Watcher for Core {
     }
 
     fn abandoned(self: Rc<Self>) {
+        self.let_go();
+    }
+}
+
+impl Kept for Core {
+    fn let_go(&self) {
         self.closing.set(true);
         self.finished.set(true);
-        self.let_go();
+        self.release();
     }
 }
 

@@ -317,27 +317,58 @@ fn another_protocol_can_take_over() {
     });
 }
 
+/// Owns its transport, and notes that it is dropped and that its process has ended.
+struct Owner {
+    dropped: Rc<Cell<bool>>,
+    exited: stackio::Future<()>,
+    transport: Option<SubprocessTransport>,
+}
+
+impl Drop for Owner {
+    fn drop(&mut self) {
+        self.dropped.set(true);
+    }
+}
+
+impl SubprocessProtocol for Owner {
+    fn connection_made(&mut self, transport: &SubprocessTransport) {
+        self.transport = Some(transport.clone());
+    }
+
+    fn process_exited(&mut self) {
+        self.exited.set_result(()).expect("it ends once");
+    }
+}
+
 #[test]
 fn a_loop_that_is_closed_lets_go_of_the_protocol_and_waits_for_the_process() {
-    struct Noted(Rc<Cell<bool>>, Option<SubprocessTransport>);
-    impl Drop for Noted {
-        fn drop(&mut self) {
-            self.0.set(true);
-        }
-    }
-    impl SubprocessProtocol for Noted {
-        fn connection_made(&mut self, transport: &SubprocessTransport) {
-            self.1 = Some(transport.clone());
-        }
-    }
     let dropped = Rc::new(Cell::new(false));
-    let noted = Noted(dropped.clone(), None);
-    let transport =
-        run(move || Ok(get_running_loop()?.subprocess_exec(|| noted, &mut endless())?.0))
-            .expect("it has started");
+    let noted = dropped.clone();
+    let transport = run(move || {
+        let event_loop = get_running_loop()?;
+        let exited = event_loop.create_future();
+        let owner = Owner { dropped: noted, exited, transport: None };
+        Ok(event_loop.subprocess_exec(|| owner, &mut endless())?.0)
+    })
+    .expect("it has started");
     assert!(dropped.get());
     assert!(transport.is_closing());
     assert!(exists(transport.get_pid()));
     transport.kill().expect("it runs");
     until("it has been waited for", || transport.get_returncode() == Some(-9));
+}
+
+#[test]
+fn the_same_if_only_a_pipe_is_left_that_a_grandchild_has() {
+    let dropped = Rc::new(Cell::new(false));
+    let noted = dropped.clone();
+    run(move || {
+        let event_loop = get_running_loop()?;
+        let exited = event_loop.create_future();
+        let owner = Owner { dropped: noted, exited: exited.clone(), transport: None };
+        event_loop.subprocess_shell(|| owner, "sleep 2 & exit 0")?;
+        exited.join()
+    })
+    .expect("it has ended");
+    assert!(dropped.get());
 }
