@@ -18,7 +18,6 @@ use bytes::Bytes;
 
 use super::Connected;
 use crate::base_events::EventLoop;
-use crate::coroutines::check_suspendable;
 use crate::events::Scheduler;
 use crate::exceptions::{Error, ErrorKind, Result};
 use crate::flow_control::FlowControl;
@@ -30,6 +29,7 @@ use crate::transports::interface::{
     BaseTransport, ProtocolRef, ReadTransport, Transport, WriteTransport,
 };
 use crate::transports::link::{Linked, not_writable};
+use crate::transports::making::make;
 use crate::transports::source::Source;
 use crate::transports::stream::{Carrier, StreamTransport};
 
@@ -73,28 +73,24 @@ impl EventLoop {
         writer: impl Into<OwnedFd>,
     ) -> Result<Connected<P>> {
         self.check_current("connect_pipes")?;
-        check_suspendable()?;
-        let (reader, writer) = (Source::reading(reader.into())?, Source::writing(writer.into())?);
-        let handle = factory().into_handle();
-        let joint = Rc::new(Joint::new(self.scheduler().clone(), handle.erased()));
-        let transport = Transport::new(joint.clone());
-        let made = Future::about("a connection to be made", self.scheduler().clone());
-        joint.begin(&transport, made.clone());
         let made_at = Location::caller();
         let start = |source, protocol: ProtocolRef| {
             let carrier = Carrier { source, peer: None, made_at };
             StreamTransport::start(self, carrier, protocol, None).transport()
         };
-        let reading = start(reader, Incoming(joint.clone()).into_handle().erased());
-        let writing = start(writer, Outgoing(joint.clone()).into_handle().erased());
-        *joint.pipes.borrow_mut() = Some(Pipes { reading, writing });
-        match made.join() {
-            Ok(()) => Ok((transport, handle)),
-            Err(error) => {
-                transport.abort();
-                Err(error)
-            }
-        }
+        let begin = |waiter| {
+            let (reader, writer) =
+                (Source::reading(reader.into())?, Source::writing(writer.into())?);
+            let handle = factory().into_handle();
+            let joint = Rc::new(Joint::new(self.scheduler().clone(), handle.erased()));
+            let transport = Transport::new(joint.clone());
+            joint.begin(&transport, waiter);
+            let reading = start(reader, Incoming(joint.clone()).into_handle().erased());
+            let writing = start(writer, Outgoing(joint.clone()).into_handle().erased());
+            *joint.pipes.borrow_mut() = Some(Pipes { reading, writing });
+            Ok((transport, handle))
+        };
+        make(self, "a connection to be made", begin, |(transport, _)| transport.abort())
     }
 }
 

@@ -24,6 +24,7 @@ use crate::resolver::ToAddrs;
 use crate::transports::extra::Address;
 use crate::transports::interface::{ProtocolRef, Transport};
 use crate::transports::link::{Linked, OnLost};
+use crate::transports::making::make;
 use crate::transports::source::Source;
 use crate::transports::stream::{Carrier, StreamTransport};
 
@@ -79,19 +80,13 @@ pub(crate) fn establish<P: IntoProtocol<K>, K>(
     factory: impl FnOnce() -> P,
     layer: Option<&dyn Layer>,
 ) -> Result<Connected<P>> {
-    check_suspendable()?;
-    let handle = factory().into_handle();
-    let made = Future::about("a connection to be made", event_loop.scheduler().clone());
-    let waiter = Some(made.clone());
     let carrier = Carrier { source, peer, made_at: Location::caller() };
-    let transport = attach(event_loop, carrier, handle.erased(), layer, waiter, None)?;
-    match made.join() {
-        Ok(()) => Ok((transport, handle)),
-        Err(error) => {
-            transport.abort();
-            Err(error)
-        }
-    }
+    let begin = |waiter| {
+        let handle = factory().into_handle();
+        let transport = attach(event_loop, carrier, handle.erased(), layer, Some(waiter), None)?;
+        Ok((transport, handle))
+    };
+    make(event_loop, "a connection to be made", begin, |(transport, _)| transport.abort())
 }
 
 /// How to connect: the keyword arguments of asyncio's `create_connection`.

@@ -2,10 +2,9 @@
 
 use super::Connected;
 use crate::base_events::EventLoop;
-use crate::coroutines::check_suspendable;
 use crate::exceptions::Result;
-use crate::futures::Future;
 use crate::protocols::IntoProtocol;
+use crate::transports::making::make;
 use crate::transports::memory::pair;
 
 impl EventLoop {
@@ -52,16 +51,15 @@ impl EventLoop {
         chunk: impl Into<Option<usize>>,
     ) -> Result<(Connected<A>, Connected<B>)> {
         self.check_current("create_pair")?;
-        check_suspendable()?;
-        let (first, second) = (first().into_handle(), second().into_handle());
-        let made = Future::about("a connection to be made", self.scheduler().clone());
-        let (waiter, chunk) = (Some(made.clone()), chunk.into().unwrap_or(usize::MAX));
-        let (near, far) = pair(self, first.erased(), second.erased(), chunk, waiter);
-        if let Err(error) = made.join() {
+        let begin = |waiter| {
+            let (first, second) = (first().into_handle(), second().into_handle());
+            let chunk = chunk.into().unwrap_or(usize::MAX);
+            let (near, far) = pair(self, first.erased(), second.erased(), chunk, Some(waiter));
+            Ok(((near, first), (far, second)))
+        };
+        make(self, "a connection to be made", begin, |((near, _), (far, _))| {
             near.abort();
             far.abort();
-            return Err(error);
-        }
-        Ok(((near, first), (far, second)))
+        })
     }
 }

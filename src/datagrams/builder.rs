@@ -19,11 +19,11 @@ use crate::connecting::{
 };
 use crate::coroutines::check_suspendable;
 use crate::exceptions::{Error, ErrorKind, Result};
-use crate::futures::Future;
 use crate::protocols::ProtocolHandle;
 use crate::reports::CallbackOutput;
 use crate::resolver::ToAddrs;
 use crate::transports::extra::Address;
+use crate::transports::making::make;
 
 /// An endpoint: its transport, and its protocol for the owner to look at.
 pub type DatagramConnected<P> = (DatagramTransport, ProtocolHandle<P, DatagramProtocolRef>);
@@ -313,17 +313,13 @@ fn establish<P: DatagramProtocol<R>, R: CallbackOutput>(
     socket: (DatagramSocket, Peer),
     factory: impl FnOnce() -> P,
 ) -> Result<DatagramConnected<P>> {
-    let handle = ProtocolHandle::for_datagrams(factory());
-    let made = Future::about("an endpoint to be made", event_loop.scheduler().clone());
-    let (waiter, made_at) = (Some(made.clone()), Location::caller());
-    let transport = Endpoint::start(event_loop, socket, handle.erased(), waiter, made_at);
-    match made.join() {
-        Ok(()) => Ok((transport, handle)),
-        Err(error) => {
-            transport.close();
-            Err(error)
-        }
-    }
+    let made_at = Location::caller();
+    let begin = |waiter| {
+        let handle = ProtocolHandle::for_datagrams(factory());
+        let transport = Endpoint::start(event_loop, socket, handle.erased(), Some(waiter), made_at);
+        Ok((transport, handle))
+    };
+    make(event_loop, "an endpoint to be made", begin, |(transport, _)| transport.close())
 }
 
 impl EventLoop {

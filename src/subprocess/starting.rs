@@ -11,11 +11,10 @@ use super::transport::{Core, SubprocessTransport};
 use super::watching::Child;
 use crate::base_events::EventLoop;
 use crate::connections::attach;
-use crate::coroutines::check_suspendable;
 use crate::exceptions::Result;
-use crate::futures::Future;
 use crate::protocols::IntoProtocol;
 use crate::reports::CallbackOutput;
+use crate::transports::making::make;
 use crate::transports::source::Source;
 use crate::transports::stream::Carrier;
 
@@ -74,21 +73,18 @@ impl EventLoop {
         command: &mut Command,
     ) -> Result<(SubprocessTransport, SubprocessHandle<P>)> {
         self.check_current("subprocess_exec")?;
-        check_suspendable()?;
-        let handle = SubprocessHandle::new(factory());
-        let (child, ends) = command.pipes_by_default().start()?;
-        let child = Child::watch(self, child)?;
-        let core = Core::new(self.scheduler().clone(), child, (&handle).into());
-        let made = Future::about("a process to be started", self.scheduler().clone());
-        core.begin(made.clone());
-        let transport = SubprocessTransport(core);
-        match connect(self, &transport.0, ends).and_then(|()| made.join()) {
-            Ok(()) => Ok((transport, handle)),
-            Err(error) => {
-                transport.close();
-                Err(error)
-            }
-        }
+        let made_at = Location::caller();
+        let begin = |waiter| {
+            let handle = SubprocessHandle::new(factory());
+            let (child, ends) = command.pipes_by_default().start()?;
+            let child = Child::watch(self, child)?;
+            let core = Core::new(self.scheduler().clone(), child, (&handle).into());
+            core.begin(waiter);
+            let connected = connect(self, &core, ends, made_at);
+            connected.inspect_err(|_| core.close())?;
+            Ok((SubprocessTransport(core), handle))
+        };
+        make(self, "a process to be started", begin, |(transport, _)| transport.close())
     }
 
     /// The same, with a command line for `/bin/sh` (`loop.subprocess_shell`), as
@@ -108,8 +104,12 @@ impl EventLoop {
 }
 
 /// Gives each pipe a transport.
-#[track_caller]
-fn connect(event_loop: &EventLoop, core: &Rc<Core>, ends: Ends) -> Result {
+fn connect(
+    event_loop: &EventLoop,
+    core: &Rc<Core>,
+    ends: Ends,
+    made_at: &'static Location<'static>,
+) -> Result {
     let sources = [
         (0, ends.stdin.map(Source::writing)),
         (1, ends.stdout.map(Source::reading)),
@@ -118,7 +118,7 @@ fn connect(event_loop: &EventLoop, core: &Rc<Core>, ends: Ends) -> Result {
     for (fd, source) in sources {
         let Some(source) = source.transpose()? else { continue };
         let protocol = core.pipe(fd).into_handle().erased();
-        let carrier = Carrier { source, peer: None, made_at: Location::caller() };
+        let carrier = Carrier { source, peer: None, made_at };
         let transport = attach(event_loop, carrier, protocol, None, None, None)?;
         core.add_pipe(fd, transport);
     }

@@ -17,6 +17,7 @@ pub(crate) mod extra;
 pub(crate) mod interface;
 pub(crate) mod handle;
 pub(crate) mod link;
+pub(crate) mod making;
 pub(crate) mod outgoing;
 pub(crate) mod source;
 pub(crate) mod turns;
