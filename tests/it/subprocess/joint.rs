@@ -186,5 +186,5 @@ fn an_error_of_the_protocol_ends_the_connection_and_is_reported() {
         Ok(lost)
     });
     assert_eq!(lost.expect("it ends").as_deref(), Some("raised"));
-    assert_eq!(*reported.borrow(), ["protocol.data_received() failed"]);
+    assert_eq!(*reported.borrow(), ["Fatal error: protocol.data_received() call failed."]);
 }
