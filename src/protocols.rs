@@ -304,15 +304,15 @@ pub trait IntoProtocol<K>: Sized + 'static {
 /// A protocol that belongs to a transport, for its owner to look at.
 ///
 /// `E` is what it is without its type: a [`ProtocolRef`], or for datagrams a
-/// [`DatagramProtocolRef`](crate::DatagramProtocolRef). A handle; clones are the same
-/// protocol.
+/// [`DatagramProtocolRef`](crate::DatagramProtocolRef), or for a process a
+/// `SubprocessProtocolRef`. A handle; clones are the same protocol.
 pub struct ProtocolHandle<P, E = ProtocolRef> {
     typed: Rc<dyn Holder<P>>,
     erased: E,
 }
 
 impl<P, E: Clone> ProtocolHandle<P, E> {
-    pub(crate) fn new(typed: Rc<dyn Holder<P>>, erased: E) -> ProtocolHandle<P, E> {
+    pub(crate) fn of(typed: Rc<dyn Holder<P>>, erased: E) -> ProtocolHandle<P, E> {
         ProtocolHandle { typed, erased }
     }
 

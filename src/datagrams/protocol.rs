@@ -156,7 +156,7 @@ impl<P: 'static> ProtocolHandle<P, DatagramProtocolRef> {
         P: DatagramProtocol<R>,
     {
         let held = Rc::new(Held::new(Shell(protocol, PhantomData)));
-        ProtocolHandle::new(held.clone(), DatagramProtocolRef(held))
+        ProtocolHandle::of(held.clone(), DatagramProtocolRef(held))
     }
 }
 

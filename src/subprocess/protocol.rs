@@ -1,13 +1,13 @@
 //! [`SubprocessProtocol`]: what is done about a process as it goes on.
 
-use std::fmt;
 use std::marker::PhantomData;
 use std::rc::Rc;
 
 use super::transport::{Receiver, SubprocessProtocolRef, SubprocessTransport};
 use crate::exceptions::{Error, Result};
+use crate::protocols::{Holder, ProtocolHandle};
 use crate::reports::CallbackOutput;
-use crate::transports::interface::{Held, busy};
+use crate::transports::interface::Held;
 
 /// What is done about a child process as it goes on (`asyncio.SubprocessProtocol`).
 ///
@@ -107,11 +107,6 @@ impl<P: SubprocessProtocol<R>, R: CallbackOutput> Receiver for Plain<P, R> {
     }
 }
 
-/// A protocol, seen from outside by its type.
-trait Holder<P> {
-    fn with(&self, look: &mut dyn FnMut(&mut P)) -> Option<Result>;
-}
-
 impl<P: SubprocessProtocol<R>, R: CallbackOutput> Holder<P> for Held<Plain<P, R>> {
     fn with(&self, look: &mut dyn FnMut(&mut P)) -> Option<Result> {
         self.call(|plain| {
@@ -119,15 +114,14 @@ impl<P: SubprocessProtocol<R>, R: CallbackOutput> Holder<P> for Held<Plain<P, R>
             Ok(())
         })
     }
+
+    fn into_inner(self: Rc<Self>) -> Option<P> {
+        Rc::into_inner(self).map(|held| held.into_inner().0)
+    }
 }
 
 /// A protocol that belongs to a process, for its owner to look at.
-///
-/// A handle; clones are the same protocol.
-pub struct SubprocessHandle<P> {
-    typed: Rc<dyn Holder<P>>,
-    erased: SubprocessProtocolRef,
-}
+pub type SubprocessHandle<P> = ProtocolHandle<P, SubprocessProtocolRef>;
 
 impl<P: 'static> SubprocessHandle<P> {
     /// For [`set_protocol`](SubprocessTransport::set_protocol).
@@ -136,39 +130,12 @@ impl<P: 'static> SubprocessHandle<P> {
         P: SubprocessProtocol<R>,
     {
         let held = Rc::new(Held::new(Plain(protocol, PhantomData)));
-        SubprocessHandle { typed: held.clone(), erased: SubprocessProtocolRef(held) }
-    }
-
-    /// Calls `look` with the protocol. It cannot wait meanwhile.
-    ///
-    /// # Errors
-    ///
-    /// Kind `Runtime` from within a callback of this protocol; kind `Panic` if `look`
-    /// panics.
-    pub fn with<T>(&self, look: impl FnOnce(&mut P) -> T) -> Result<T> {
-        let (mut look, mut seen) = (Some(look), None);
-        let looked = self.typed.with(&mut |protocol| {
-            seen = look.take().map(|look| look(protocol));
-        });
-        looked.ok_or_else(busy)??;
-        seen.ok_or_else(busy)
-    }
-}
-
-impl<P> Clone for SubprocessHandle<P> {
-    fn clone(&self) -> SubprocessHandle<P> {
-        SubprocessHandle { typed: self.typed.clone(), erased: self.erased.clone() }
+        ProtocolHandle::of(held.clone(), SubprocessProtocolRef(held))
     }
 }
 
 impl<P> From<&SubprocessHandle<P>> for SubprocessProtocolRef {
     fn from(handle: &SubprocessHandle<P>) -> SubprocessProtocolRef {
-        handle.erased.clone()
-    }
-}
-
-impl<P> fmt::Debug for SubprocessHandle<P> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("SubprocessHandle")
+        handle.erased()
     }
 }
