@@ -50,6 +50,10 @@ pub(crate) const SLOW_STEP: std::time::Duration = std::time::Duration::from_mill
 /// How long a lock may be held before debug mode reports it.
 pub(crate) const SLOW_LOCK: std::time::Duration = std::time::Duration::from_secs(1);
 
+/// Buffers of a vectored operation that are looked at: `IOV_MAX`, on every system, to
+/// which std keeps as well.
+pub(crate) const VECTORED_BUFFERS: usize = 1024;
+
 // Transports.
 
 /// Bytes that may wait to be sent before a protocol is told to pause; asyncio's figure.

@@ -22,12 +22,10 @@ use std::io::{self, IoSlice, IoSliceMut, Read, Write};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::rc::Rc;
 
+use crate::constants::VECTORED_BUFFERS;
 use crate::selector_events::Watched;
 use crate::selectors::Direction;
 use crate::sys::descriptor::{is_read_whole, set_nonblocking};
-
-/// How many buffers of a vectored operation are looked at, on every system.
-const MAX_BUFFERS: usize = 1024;
 
 /// A new pipe: what is written to the one end can be read from the other
 /// (`std::io::pipe`). No child process inherits either.
@@ -216,7 +214,7 @@ impl Read for &PipeReader {
 
     #[track_caller]
     fn read_vectored(&mut self, buffers: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
-        let wanted = buffers.iter().take(MAX_BUFFERS).map(|buffer| buffer.len()).sum();
+        let wanted = buffers.iter().take(VECTORED_BUFFERS).map(|buffer| buffer.len()).sum();
         self.0.attempt(Direction::Read, wanted, |mut file| file.read_vectored(buffers))
     }
 }
@@ -241,7 +239,7 @@ impl Write for &PipeWriter {
 
     #[track_caller]
     fn write_vectored(&mut self, buffers: &[IoSlice<'_>]) -> io::Result<usize> {
-        let wanted = buffers.iter().take(MAX_BUFFERS).map(|buffer| buffer.len()).sum();
+        let wanted = buffers.iter().take(VECTORED_BUFFERS).map(|buffer| buffer.len()).sum();
         self.end()?.attempt(Direction::Write, wanted, |mut file| file.write_vectored(buffers))
     }
 

@@ -6,12 +6,9 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::rc::Rc;
 use std::time::Duration;
 
+use crate::constants::VECTORED_BUFFERS;
 use crate::selector_events::Watched;
 use crate::selectors::Direction;
-
-/// How many buffers of a vectored operation are looked at: `IOV_MAX`, on every
-/// system, to which std keeps as well.
-const MAX_BUFFERS: usize = 1024;
 
 /// A socket of std's that is watched, and how long reads and writes may wait for it.
 pub(super) struct Limited<S: AsFd> {
@@ -103,7 +100,7 @@ where
 
     #[track_caller]
     pub(super) fn read_vectored(&self, buffers: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
-        let wanted = buffers.iter().take(MAX_BUFFERS).map(|buffer| buffer.len()).sum();
+        let wanted = buffers.iter().take(VECTORED_BUFFERS).map(|buffer| buffer.len()).sum();
         self.read_with(wanted, |mut socket| socket.read_vectored(buffers))
     }
 
@@ -114,7 +111,7 @@ where
 
     #[track_caller]
     pub(super) fn write_vectored(&self, buffers: &[IoSlice<'_>]) -> io::Result<usize> {
-        let wanted = buffers.iter().take(MAX_BUFFERS).map(|buffer| buffer.len()).sum();
+        let wanted = buffers.iter().take(VECTORED_BUFFERS).map(|buffer| buffer.len()).sum();
         self.write_with(wanted, |mut socket| socket.write_vectored(buffers))
     }
 

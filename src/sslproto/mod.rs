@@ -37,6 +37,7 @@ use crate::tls::engine::Engine;
 use crate::transports::interface::{Duplex, ProtocolRef, Transport};
 use crate::transports::link::{Link, Linked};
 use crate::transports::outgoing::Outgoing;
+use crate::transports::turns::SharedBuffer;
 
 /// How far it is; the engine knows the rest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,15 +51,8 @@ enum Stage {
     Shutdown,
 }
 
-/// What plaintext is read into: one for a loop, since nothing is in it between two calls.
-#[derive(Default)]
-struct Plaintext(Cell<Option<Box<[u8]>>>);
-
-impl Plaintext {
-    fn take(&self) -> Box<[u8]> {
-        self.0.take().unwrap_or_else(|| vec![0; 2 * TLS_READ_SIZE].into_boxed_slice())
-    }
-}
+/// What plaintext is read into.
+type Plaintext = SharedBuffer<{ 2 * TLS_READ_SIZE }>;
 
 /// See the module.
 pub(crate) struct SslTransport {

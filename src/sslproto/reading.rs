@@ -120,7 +120,7 @@ impl SslTransport {
             let data = &buffer[..count];
             deliver(self, "data_received", |protocol| protocol.data_received(data));
         }
-        self.buffer.0.set(Some(buffer));
+        self.buffer.give_back(buffer);
     }
 
     /// Whether the protocol has a buffer of its own.
