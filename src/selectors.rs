@@ -239,10 +239,10 @@ impl Driver {
         self.waker.clone()
     }
 
-    /// Counts a listener that expects something, as a waiter is counted, or no longer.
-    pub(crate) fn note_expecting(&self, expecting: bool) {
+    /// Counts a listener of which something will be heard, as a waiter is counted, or no longer.
+    pub(crate) fn note_outstanding(&self, outstanding: bool) {
         let waiting = self.waiting.get();
-        self.waiting.set(if expecting { waiting + 1 } else { waiting - 1 });
+        self.waiting.set(if outstanding { waiting + 1 } else { waiting - 1 });
     }
 
     /// Whether anybody waits for a descriptor.

@@ -5,12 +5,14 @@
 //! Connecting suspends the task. Several addresses are tried one after the other,
 //! or, with a delay, overlapping ("happy eyeballs", RFC 8305).
 
+mod accepting;
 mod attempt;
 mod binding;
 mod failures;
 mod race;
 mod unix;
 
+pub(crate) use accepting::{SHORTAGE, is_of_the_listener, is_shortage};
 pub(crate) use attempt::{Rests, connect_socket, open};
 pub(crate) use binding::{BindOptions, open_bound, open_datagram, open_listener};
 pub(crate) use failures::{Failures, first_of};

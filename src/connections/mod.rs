@@ -12,8 +12,6 @@ use std::path::Path;
 use std::rc::Rc;
 use std::time::Duration;
 
-use socket2::Domain;
-
 use crate::base_events::{EventLoop, get_running_loop};
 use crate::connecting::{ConnectOptions, connect, connect_unix, unix_name};
 use crate::coroutines::check_suspendable;
@@ -197,7 +195,7 @@ impl Connector {
         check_suspendable()?;
         let layer = self.layer(address.host().as_deref())?;
         let socket = connect(&address.to_addrs()?, &self.options)?.into_source();
-        let source = Source::accepted(socket, Domain::IPV4)?;
+        let source = Source::internet(socket)?;
         source.set_nodelay(!self.nagle)?;
         establish(&event_loop, source, None, factory, layer.as_deref())
     }

@@ -115,16 +115,16 @@ impl Endpoint {
             rests: RefCell::new(Rests::new()),
         });
         begin(&endpoint, waiter, |endpoint| {
-            endpoint.expect();
+            endpoint.note_outstanding();
             endpoint.want(Direction::Read);
         });
         endpoint.transport()
     }
 
     /// Keeps the loop's count of what will be heard of.
-    fn expect(&self) {
+    fn note_outstanding(&self) {
         let sending = !self.outgoing.borrow().is_empty();
-        self.turns.expect(!self.link.lost.get() && (self.link.is_reading() || sending));
+        self.turns.set_outstanding(!self.link.lost.get() && (self.link.is_reading() || sending));
     }
 
     fn with_socket<T>(
@@ -263,7 +263,7 @@ impl TakesTurns for Endpoint {
         }
         self.send();
         check_flow(self);
-        self.expect();
+        self.note_outstanding();
         if self.outgoing.borrow().is_empty() && self.link.closing.get() && !self.link.lost.get() {
             finish(self, None);
         }
@@ -337,7 +337,7 @@ impl Sending for Endpoint {
         let waiting = Waiting { data: data.into(), to: to.cloned() };
         self.buffered.set(self.buffered.get() + waiting.size());
         self.outgoing.borrow_mut().push_back(waiting);
-        self.expect();
+        self.note_outstanding();
         check_flow(&me);
         Ok(())
     }
@@ -351,7 +351,7 @@ impl Sending for Endpoint {
         if self.link.closing.replace(true) {
             return;
         }
-        self.expect();
+        self.note_outstanding();
         if self.outgoing.borrow().is_empty()
             && let Some(me) = self.me.upgrade()
         {

@@ -6,6 +6,7 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 
 use crate::base_events::get_running_loop;
+use crate::connecting::{SHORTAGE, is_shortage};
 use crate::constants::ACCEPT_RETRY_DELAY;
 use crate::events::Scheduler;
 use crate::reports::{ExceptionContext, ExceptionSource};
@@ -17,12 +18,12 @@ use crate::waiters::Waiters;
 /// A listener of std's that is watched, and the tasks that stand in line for it.
 pub(super) struct Listening<S: AsFd> {
     io: Watched<S>,
-    turns: Turns,
+    line: AcceptLine,
 }
 
 impl<S: AsFd> Listening<S> {
     pub(super) fn new(listener: S) -> Listening<S> {
-        Listening { io: Watched::new(listener), turns: Turns::default() }
+        Listening { io: Watched::new(listener), line: AcceptLine::default() }
     }
 
     pub(super) fn socket(&self) -> &S {
@@ -41,12 +42,12 @@ impl<S: AsFd> Listening<S> {
     /// again, and after a rest for want of descriptors.
     #[track_caller]
     pub(super) fn accept<T>(&self, mut accept: impl FnMut(&S) -> io::Result<T>) -> io::Result<T> {
-        let _turn = self.turns.take(self.as_fd())?;
+        let _turn = self.line.take_turn(self.as_fd())?;
         let mut warned = false;
         loop {
             match self.io.attempt(Direction::Read, None, &mut accept) {
                 Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
-                Err(error) if is_out_of_resources(&error) => {
+                Err(error) if is_shortage(&error) => {
                     if !warned {
                         report(error);
                         warned = true;
@@ -61,21 +62,21 @@ impl<S: AsFd> Listening<S> {
 
 /// Who accepts, and who is next.
 #[derive(Default)]
-struct Turns {
+struct AcceptLine {
     /// Whether somebody is accepting; the others stand in line.
     taken: Cell<bool>,
-    line: Waiters,
+    waiters: Waiters,
 }
 
 /// The right to accept, which goes to the next in line.
-struct Turn<'a>(&'a Turns);
+struct Turn<'a>(&'a AcceptLine);
 
-impl Turns {
+impl AcceptLine {
     #[track_caller]
-    fn take(&self, listener: BorrowedFd<'_>) -> io::Result<Turn<'_>> {
+    fn take_turn(&self, listener: BorrowedFd<'_>) -> io::Result<Turn<'_>> {
         if self.taken.replace(true) {
             let what = format!("a turn at listener {}", listener.as_raw_fd());
-            self.line.wait(Scheduler::running()?, what, |woken| {
+            self.waiters.wait(Scheduler::running()?, what, |woken| {
                 // The turn had been passed here already: on to the next.
                 if woken {
                     drop(Turn(self));
@@ -88,7 +89,7 @@ impl Turns {
 
 impl Drop for Turn<'_> {
     fn drop(&mut self) {
-        if !self.0.line.wake_one() {
+        if !self.0.waiters.wake_one() {
             self.0.taken.set(false);
         }
     }
@@ -97,16 +98,9 @@ impl Drop for Turn<'_> {
 /// Outside of a loop there is nobody to tell, and no resting either: that fails.
 fn report(error: io::Error) {
     if let Ok(event_loop) = get_running_loop() {
-        let text = "accept is out of system resources; it tries again in a second";
-        let context = ExceptionContext::new(ExceptionSource::Loop, text);
+        let context = ExceptionContext::new(ExceptionSource::Loop, SHORTAGE);
         event_loop.call_exception_handler(&context.with_exception(error.into()));
     }
-}
-
-/// Whether it is for want of descriptors or memory, which may come back.
-fn is_out_of_resources(error: &io::Error) -> bool {
-    let codes = [libc::EMFILE, libc::ENFILE, libc::ENOBUFS, libc::ENOMEM];
-    error.raw_os_error().is_some_and(|code| codes.contains(&code))
 }
 
 /// The connections to a listener; made by its `incoming`.

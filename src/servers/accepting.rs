@@ -10,6 +10,7 @@ use socket2::{SockAddr, Socket};
 
 use super::{Home, Inner};
 use crate::base_events::get_running_loop;
+use crate::connecting::{SHORTAGE, is_of_the_listener, is_shortage};
 use crate::connections::{Layer, attach};
 use crate::constants::ACCEPT_RETRY_DELAY;
 use crate::events::{Runnable, Scheduler};
@@ -87,7 +88,7 @@ impl Acceptor {
         let registration = self.driver.register(fd)?;
         registration.set_listener(Rc::new(Serving { acceptor: self.clone(), _server: server }));
         *self.registration.borrow_mut() = Some(registration);
-        self.driver.note_expecting(true);
+        self.driver.note_outstanding(true);
         Ok(())
     }
 
@@ -95,7 +96,7 @@ impl Acceptor {
         let registration = self.registration.take();
         if let Some(registration) = registration {
             registration.deregister();
-            self.driver.note_expecting(false);
+            self.driver.note_outstanding(false);
         }
         let socket = self.socket.take();
         drop(socket);
@@ -134,14 +135,14 @@ impl Acceptor {
     fn welcome(&self, socket: Socket, peer: &SockAddr) -> Result {
         let Some(server) = self.server.upgrade() else { return Ok(()) };
         let event_loop = get_running_loop()?;
-        let source = Source::accepted(socket, peer.domain())?;
+        let source = Source::stream(socket, peer.domain())?;
         source.set_nodelay(self.reception.nodelay)?;
         if let Some(socket) = source.as_socket().filter(|_| self.reception.keep_alive) {
             socket.set_keepalive(true)?;
         }
         let factory = &self.reception.factory;
         let protocol = catch_panic("a protocol factory", || Ok((factory.borrow_mut())()))?;
-        let number = server.expect_client();
+        let number = server.new_client_number();
         let home = self.server.clone();
         let gone = move || {
             if let Some(server) = home.upgrade() {
@@ -158,8 +159,7 @@ impl Acceptor {
 
     /// For want of descriptors or memory, which may come back.
     fn rest(self: &Rc<Self>, error: io::Error) {
-        let text = "accept is out of system resources; it tries again in a second";
-        self.report(text, error.into());
+        self.report(SHORTAGE, error.into());
         self.resting.set(true);
         let again = self.clone();
         self.scheduler.call_later(ACCEPT_RETRY_DELAY, move || {
@@ -172,20 +172,6 @@ impl Acceptor {
         let context = ExceptionContext::new(ExceptionSource::Loop, text);
         self.scheduler.reports().report(&context.with_exception(error));
     }
-}
-
-/// Whether descriptors or memory are wanting.
-fn is_shortage(error: &io::Error) -> bool {
-    let codes = [libc::EMFILE, libc::ENFILE, libc::ENOBUFS, libc::ENOMEM];
-    error.raw_os_error().is_some_and(|code| codes.contains(&code))
-}
-
-/// Whether it will come again at each attempt: somebody who has the socket as well has
-/// shut it down, for instance. Others are those of a connection that was gone before it
-/// was accepted, as Linux reports errors of the network (accept(2)).
-fn is_of_the_listener(error: &io::Error) -> bool {
-    let codes = [libc::EINVAL, libc::EBADF, libc::ENOTSOCK];
-    error.raw_os_error().is_some_and(|code| codes.contains(&code))
 }
 
 impl Runnable for Acceptor {

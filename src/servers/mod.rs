@@ -53,8 +53,8 @@ pub(crate) struct Inner {
 }
 
 impl Inner {
-    /// Remembers a connection that is about to be made; its number.
-    fn expect_client(&self) -> u64 {
+    /// The number of a connection that is about to be made.
+    fn new_client_number(&self) -> u64 {
         self.next_client.replace(self.next_client.get() + 1)
     }
 

@@ -42,17 +42,30 @@ impl Source {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
         }
         let domain = socket.domain()?;
-        Source::accepted(socket, domain)
+        Source::stream(socket, domain)
     }
 
-    /// One of which that is known.
+    /// The same of one that is known to carry a stream, and of which domain it is.
     ///
     /// # Errors
     ///
     /// Those of the system.
-    pub(crate) fn accepted(socket: Socket, domain: Domain) -> io::Result<Source> {
+    pub(crate) fn stream(socket: Socket, domain: Domain) -> io::Result<Source> {
+        if domain != Domain::UNIX {
+            return Source::internet(socket);
+        }
         socket.set_nonblocking(true)?;
-        Ok(if domain == Domain::UNIX { Source::Local(socket) } else { Source::Internet(socket) })
+        Ok(Source::Local(socket))
+    }
+
+    /// The same of a socket of TCP.
+    ///
+    /// # Errors
+    ///
+    /// Those of the system.
+    pub(crate) fn internet(socket: Socket) -> io::Result<Source> {
+        socket.set_nonblocking(true)?;
+        Ok(Source::Internet(socket))
     }
 
     /// Sends small writes at once, or not, where that can be chosen.

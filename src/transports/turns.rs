@@ -50,7 +50,7 @@ pub(crate) struct Turns {
     to_read: Cell<bool>,
     to_write: Cell<bool>,
     /// Whether the loop counts it as something that will be heard of.
-    expecting: Cell<bool>,
+    outstanding: Cell<bool>,
     context: OwnContext,
     made_at: &'static Location<'static>,
 }
@@ -63,7 +63,7 @@ impl Turns {
             queued: Cell::new(false),
             to_read: Cell::new(false),
             to_write: Cell::new(false),
-            expecting: Cell::new(false),
+            outstanding: Cell::new(false),
             context: OwnContext::copy(),
             made_at,
         }
@@ -95,15 +95,15 @@ impl Turns {
     }
 
     /// Keeps the loop's count of what will be heard of.
-    pub(crate) fn expect(&self, expecting: bool) {
-        if self.expecting.replace(expecting) != expecting {
-            self.driver.note_expecting(expecting);
+    pub(crate) fn set_outstanding(&self, outstanding: bool) {
+        if self.outstanding.replace(outstanding) != outstanding {
+            self.driver.note_outstanding(outstanding);
         }
     }
 
     /// Before the descriptor is closed.
     pub(crate) fn end(&self) {
-        self.expect(false);
+        self.set_outstanding(false);
         self.context.end();
         if let Some(registration) = self.registration.get() {
             registration.deregister();

@@ -54,14 +54,14 @@ impl ReadTransport for StreamTransport {
 
     fn pause_reading(&self) {
         self.link.paused.set(true);
-        self.expect();
+        self.note_outstanding();
     }
 
     fn resume_reading(&self) {
         if !self.link.paused.replace(false) {
             return;
         }
-        self.expect();
+        self.note_outstanding();
         if self.turns.may_be_ready(Direction::Read)
             && let Some(me) = self.me()
         {

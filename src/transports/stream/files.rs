@@ -16,7 +16,7 @@ impl StreamTransport {
     fn wait_to_send(&self) -> Future<()> {
         let waiter = Future::about("a transport to be writable", self.link.scheduler.clone());
         *self.sending.borrow_mut() = Some(waiter.clone());
-        self.expect();
+        self.note_outstanding();
         waiter
     }
 
@@ -62,6 +62,6 @@ impl FileSink for StreamTransport {
     fn end(&self) {
         let waiter = self.sending.take();
         drop(waiter);
-        self.expect();
+        self.note_outstanding();
     }
 }

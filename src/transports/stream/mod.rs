@@ -83,7 +83,7 @@ impl StreamTransport {
             lingering: RefCell::new(None),
         });
         begin(&transport, waiter, |transport| {
-            transport.expect();
+            transport.note_outstanding();
             // What is only written is watched for its reader's going away.
             match transport.can_read() {
                 true => transport.want(Direction::Read),
@@ -117,10 +117,10 @@ impl StreamTransport {
     }
 
     /// Keeps the loop's count of what will be heard of.
-    fn expect(&self) {
+    fn note_outstanding(&self) {
         let link = &self.link;
         let reading = link.is_reading() && !link.eof_received.get();
-        self.turns.expect(!link.lost.get() && (reading || self.has_to_write()));
+        self.turns.set_outstanding(!link.lost.get() && (reading || self.has_to_write()));
     }
 }
 

@@ -72,7 +72,7 @@ impl StreamTransport {
         let keep_open = deliver(self, "eof_received", ProtocolRef::eof_received);
         match keep_open {
             // A pipe that is only read has nothing left to do.
-            Some(true) if self.can_write() => self.expect(),
+            Some(true) if self.can_write() => self.note_outstanding(),
             Some(_) => self.start_closing(),
             None => {}
         }

@@ -78,7 +78,7 @@ impl StreamTransport {
 
     /// Something was added to what waits.
     pub(super) fn kept(self: &Rc<Self>) {
-        self.expect();
+        self.note_outstanding();
         if !self.turns.will_be_heard_of() {
             // What the selector did not take has made somebody wait after all.
             self.register();
@@ -136,7 +136,7 @@ impl StreamTransport {
 
     /// Nothing waits any more: what was to come after that comes now.
     fn all_sent(self: &Rc<Self>) {
-        self.expect();
+        self.note_outstanding();
         let sending = self.sending.borrow().clone();
         if let Some(sending) = sending {
             let _given_up = sending.set_result(());
@@ -153,7 +153,7 @@ impl StreamTransport {
         if self.link.closing.replace(true) {
             return;
         }
-        self.expect();
+        self.note_outstanding();
         if self.outgoing.borrow().is_empty()
             && let Some(me) = self.me()
         {
