@@ -12,7 +12,7 @@ mod failures;
 mod race;
 mod unix;
 
-pub(crate) use accepting::{SHORTAGE, is_of_the_listener, is_shortage};
+pub(crate) use accepting::{is_of_the_listener, is_shortage, report_shortage};
 pub(crate) use attempt::{Rests, connect_socket, open};
 pub(crate) use binding::{BindOptions, open_bound, open_datagram, open_listener};
 pub(crate) use failures::{Failures, first_of};

@@ -5,11 +5,9 @@ use std::cell::Cell;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 
-use crate::base_events::get_running_loop;
-use crate::connecting::{SHORTAGE, is_shortage};
+use crate::connecting::{is_shortage, report_shortage};
 use crate::constants::ACCEPT_RETRY_DELAY;
 use crate::events::Scheduler;
-use crate::reports::{ExceptionContext, ExceptionSource};
 use crate::selector_events::Watched;
 use crate::selectors::Direction;
 use crate::timeouts::sleep;
@@ -43,15 +41,11 @@ impl<S: AsFd> Listening<S> {
     #[track_caller]
     pub(super) fn accept<T>(&self, mut accept: impl FnMut(&S) -> io::Result<T>) -> io::Result<T> {
         let _turn = self.line.take_turn(self.as_fd())?;
-        let mut warned = false;
         loop {
             match self.io.attempt(Direction::Read, None, &mut accept) {
                 Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
                 Err(error) if is_shortage(&error) => {
-                    if !warned {
-                        report(error);
-                        warned = true;
-                    }
+                    report_shortage(error);
                     sleep(ACCEPT_RETRY_DELAY)?;
                 }
                 ended => return ended,
@@ -92,14 +86,6 @@ impl Drop for Turn<'_> {
         if !self.0.waiters.wake_one() {
             self.0.taken.set(false);
         }
-    }
-}
-
-/// Outside of a loop there is nobody to tell, and no resting either: that fails.
-fn report(error: io::Error) {
-    if let Ok(event_loop) = get_running_loop() {
-        let context = ExceptionContext::new(ExceptionSource::Loop, SHORTAGE);
-        event_loop.call_exception_handler(&context.with_exception(error.into()));
     }
 }
 

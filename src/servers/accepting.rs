@@ -10,7 +10,7 @@ use socket2::{SockAddr, Socket};
 
 use super::{Home, Inner};
 use crate::base_events::get_running_loop;
-use crate::connecting::{SHORTAGE, is_of_the_listener, is_shortage};
+use crate::connecting::{is_of_the_listener, is_shortage, report_shortage};
 use crate::connections::{Layer, attach};
 use crate::constants::ACCEPT_RETRY_DELAY;
 use crate::events::{Runnable, Scheduler};
@@ -159,7 +159,7 @@ impl Acceptor {
 
     /// For want of descriptors or memory, which may come back.
     fn rest(self: &Rc<Self>, error: io::Error) {
-        self.report(SHORTAGE, error.into());
+        report_shortage(error);
         self.resting.set(true);
         let again = self.clone();
         self.scheduler.call_later(ACCEPT_RETRY_DELAY, move || {

@@ -8,7 +8,9 @@ use std::rc::Rc;
 use std::time::Instant;
 
 use stackio::net::TcpListener;
-use stackio::{FlowEvent, Instrument, Result, Runner, Task, secs, spawn};
+use stackio::{
+    FlowEvent, Instrument, Result, Runner, Task, VirtualClock, millis, secs, spawn, timeout,
+};
 
 use super::alone::alone;
 use super::{ANY, play, play_on, settle};
@@ -247,6 +249,36 @@ fn a_resting_acceptor_that_is_cancelled_passes_its_turn_on() {
         second.join()?;
         assert!(started.elapsed() < secs(1), "the second one has nothing to rest for");
         assert!(first.cancelled());
+        Ok(())
+    });
+}
+
+#[test]
+fn a_shortage_is_reported_once_a_second_however_often_it_is_met() {
+    let name = "net::accepting::a_shortage_is_reported_once_a_second_however_often_it_is_met";
+    if !alone(name, FEW_DESCRIPTORS) {
+        return;
+    }
+    let clock = VirtualClock::new();
+    let runner = Runner::builder().virtual_clock(&clock).build().expect("a loop");
+    play_on(runner, || {
+        let listeners = [TcpListener::bind(ANY)?, TcpListener::bind(ANY)?];
+        let mut files = use_all_up();
+        files.truncate(files.len() - listeners.len());
+        let _clients: Vec<_> = listeners.iter().map(connect).collect::<io::Result<_>>()?;
+        let reports = Rc::new(RefCell::new(Vec::new()));
+        let told = reports.clone();
+        stackio::get_running_loop()?.set_exception_handler(move |_| {
+            told.borrow_mut().push(clock.now().as_millis());
+        });
+        for _ in 0..25 {
+            for listener in &listeners {
+                // It is met at once, so that nothing is waited for but the time.
+                let attempt = timeout(millis(50), |_| Ok(listener.accept()?));
+                assert_eq!(attempt.unwrap_err().kind(), stackio::ErrorKind::Timeout);
+            }
+        }
+        assert_eq!(*reports.borrow(), [0, 1000, 2000]);
         Ok(())
     });
 }

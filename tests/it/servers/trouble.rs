@@ -181,6 +181,40 @@ fn without_descriptors_it_rests_and_says_so_once_in_a_while() {
 }
 
 #[test]
+fn several_servers_without_descriptors_say_so_once() {
+    let name = "servers::trouble::several_servers_without_descriptors_say_so_once";
+    if !alone(name, "ulimit -n 64") {
+        return;
+    }
+    let played = run(|| {
+        let reports = reports()?;
+        let event_loop = get_running_loop()?;
+        let servers: Vec<_> =
+            (0..5).map(|_| event_loop.create_server(Echo::default, ANY)).collect::<Result<_>>()?;
+        servers.iter().try_for_each(is_served)?;
+        while servers.iter().any(|server| server.client_count() > 0) {
+            yield_now()?;
+        }
+        let mut files = use_up();
+        let started = Instant::now();
+        let mut clients = Vec::new();
+        for server in &servers {
+            clients.push(TcpStream::connect(server.local_addrs()[0])?);
+            files.pop();
+        }
+        files.extend(File::open("/dev/null"));
+        for _ in 0..100 {
+            stackio::sleep(stackio::millis(1))?;
+        }
+        let (count, seconds) = (reports.borrow().len() as u64, started.elapsed().as_secs());
+        assert!(count >= 1 && count <= 1 + seconds, "{count} reports in {seconds} s");
+        drop(files);
+        Ok(())
+    });
+    played.expect("the servers get over it");
+}
+
+#[test]
 fn a_socket_that_somebody_else_shuts_down_ends_the_accepting_with_one_report() -> Result {
     run(|| {
         let reports = reports()?;
