@@ -93,7 +93,14 @@ impl SslTransport {
     /// Gives the peer so long for the next step of the shutdown, counted from now: one
     /// that reads slowly gets everything, one that does not read holds up nothing.
     pub(super) fn limit_shutdown(self: &Rc<Self>) {
+        self.left.set(self.left_to_deliver());
         self.set_timer(self.limits.shutdown, "the shutdown");
+    }
+
+    /// Bytes that the peer has not got, as far as that is known.
+    pub(super) fn left_to_deliver(&self) -> usize {
+        let below = self.lower().map_or(0, |lower| lower.0.undelivered());
+        self.waiting.borrow().len() + below
     }
 
     /// Ends the connection if it has not ended, or got on, after that time.
@@ -114,6 +121,10 @@ impl SslTransport {
     }
 
     fn expire(self: &Rc<Self>, limit: Duration, step: &str) {
+        let is_shutdown = matches!(self.stage.get(), Stage::Flushing | Stage::Shutdown);
+        if is_shutdown && self.left_to_deliver() < self.left.get() {
+            return self.limit_shutdown();
+        }
         let text = format!("{}: {step} took longer than {limit:?}", self.title());
         let error = Error::from(io::Error::new(io::ErrorKind::TimedOut, text));
         self.complete(Err(error.clone()));

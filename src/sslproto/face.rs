@@ -112,6 +112,10 @@ impl WriteTransport for SslTransport {
         false
     }
 
+    fn undelivered(&self) -> usize {
+        self.left_to_deliver()
+    }
+
     fn get_write_buffer_size(&self) -> usize {
         let below = self.lower().map_or(0, |lower| lower.get_write_buffer_size());
         self.waiting.borrow().len() + below

@@ -79,6 +79,8 @@ pub(crate) struct SslTransport {
     buffer: Rc<Plaintext>,
     /// The limit of the handshake or of the shutdown.
     timer: RefCell<Option<TimerHandle>>,
+    /// Bytes that the peer had not got when the limit of the shutdown was set.
+    left: Cell<usize>,
     waiter: RefCell<Option<Future<()>>>,
     context: OwnContext,
 }
@@ -119,6 +121,7 @@ impl SslTransport {
             queued: Cell::new(false),
             buffer: event_loop.service(Plaintext::default),
             timer: RefCell::new(None),
+            left: Cell::new(0),
             waiter: RefCell::new(waiter),
             context: OwnContext::copy(),
         });
@@ -218,10 +221,6 @@ impl Protocol<Result> for Lower {
     }
 
     fn resume_writing(&mut self) -> Result {
-        if matches!(self.0.stage.get(), Stage::Flushing | Stage::Shutdown) {
-            // The peer has taken something: it is slow, and not gone.
-            self.0.limit_shutdown();
-        }
         self.0.drain();
         Ok(())
     }

@@ -11,6 +11,7 @@ use crate::constants::WRITE_BUFFERS;
 use crate::exceptions::{Error, ErrorKind, Result};
 use crate::flow_control::FlowControl;
 use crate::selectors::Direction;
+use crate::sys::descriptor::unsent;
 use crate::transports::extra::{Address, ExtraInfo};
 use crate::transports::interface::{
     BaseTransport, FileSink, ProtocolRef, ReadTransport, WriteTransport,
@@ -143,6 +144,12 @@ impl WriteTransport for StreamTransport {
 
     fn get_write_buffer_size(&self) -> usize {
         self.outgoing.borrow().len()
+    }
+
+    fn undelivered(&self) -> usize {
+        let source = self.source.borrow();
+        let socket = source.as_ref().and_then(Source::as_socket);
+        self.outgoing.borrow().len() + socket.map_or(0, unsent)
     }
 
     fn flow_control(&self) -> &FlowControl {
