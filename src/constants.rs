@@ -1,6 +1,6 @@
 //! Limits, water marks and sizes, in one place.
 
-// Stacks (stack.rs, sys/).
+// Stacks (stack/, sys/).
 
 /// Bytes of address space that are mapped at a time for stacks.
 pub(crate) const STACK_SLAB_SIZE: usize = 64 * 1024 * 1024;

@@ -16,7 +16,7 @@ use std::rc::{Rc, Weak};
 
 use bytes::Bytes;
 
-use super::Connected;
+use super::attaching::Connected;
 use crate::base_events::EventLoop;
 use crate::events::Kept;
 use crate::exceptions::{Error, Result};

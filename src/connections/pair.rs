@@ -1,6 +1,6 @@
 //! Two protocols, joined by memory.
 
-use super::Connected;
+use super::attaching::Connected;
 use crate::base_events::EventLoop;
 use crate::exceptions::Result;
 use crate::protocols::IntoProtocol;

@@ -2,7 +2,7 @@
 
 use std::os::fd::OwnedFd;
 
-use super::{Connected, establish};
+use super::attaching::{Connected, establish};
 use crate::base_events::EventLoop;
 use crate::exceptions::Result;
 use crate::protocols::IntoProtocol;

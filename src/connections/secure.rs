@@ -2,7 +2,8 @@
 
 use std::rc::Rc;
 
-use super::{Connector, Layer, Layering};
+use super::attaching::Layer;
+use super::connector::{Connector, Layering};
 use crate::base_events::EventLoop;
 use crate::coroutines::check_suspendable;
 use crate::exceptions::{Error, ErrorKind, Result};

@@ -1,5 +1,10 @@
 //! The transport for datagrams.
 
+mod face;
+mod peer;
+
+pub(super) use peer::Peer;
+
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::io;
@@ -7,21 +12,19 @@ use std::os::fd::{AsFd, AsRawFd, RawFd};
 use std::panic::Location;
 use std::rc::{Rc, Weak};
 
-use super::interface::{DatagramProtocolRef, DatagramTransport, Sending};
+use super::interface::{DatagramProtocolRef, DatagramTransport};
 use super::socket::DatagramSocket;
 use crate::base_events::EventLoop;
 use crate::connecting::Rests;
 use crate::constants::DATAGRAM_SIZE;
 use crate::events::{Kept, Runnable, Standing};
-use crate::exceptions::{Error, ErrorKind, Result};
-use crate::flow_control::FlowControl;
+use crate::exceptions::Error;
 use crate::futures::Future;
 use crate::handles::TimerHandle;
 use crate::selectors::{Direction, Listener};
-use crate::transports::extra::{Address, ExtraInfo};
+use crate::transports::extra::Address;
 use crate::transports::link::{
-    Link, Linked, Told, begin, check_flow, deliver, fatal, finish, force_close, let_go,
-    schedule_lost,
+    Link, Linked, Told, begin, check_flow, deliver, fatal, finish, let_go,
 };
 use crate::transports::turns::{Did, SharedBuffer, TakesTurns, Turns, retry};
 
@@ -30,38 +33,6 @@ const PER_TURN: usize = 16;
 
 /// What a datagram that waits counts beside its bytes; asyncio's figure.
 const OVERHEAD: usize = 8;
-
-/// Whom an endpoint sends to.
-pub(super) enum Peer {
-    /// Whoever is named with each datagram.
-    Anybody,
-    /// This one, and the system knows.
-    Connected(Address),
-    /// This one, and the system does not: a broadcast address, which never answers.
-    Fixed(Address),
-}
-
-impl Peer {
-    /// Where to send what is for `to`; `None` is where the socket is connected to.
-    ///
-    /// # Errors
-    ///
-    /// Kind `Value` if that is nowhere, or somewhere else.
-    fn route<'a>(&'a self, to: Option<&'a Address>) -> Result<Option<&'a Address>> {
-        let text = match (self, to) {
-            (Peer::Anybody, Some(_)) => return Ok(to),
-            (Peer::Anybody, None) => "send: there is no peer; say where to, by sendto".to_owned(),
-            (Peer::Connected(_), None) => return Ok(None),
-            (Peer::Fixed(peer), None) => return Ok(Some(peer)),
-            (Peer::Connected(peer), Some(to)) if peer == to => return Ok(None),
-            (Peer::Fixed(peer), Some(to)) if peer == to => return Ok(Some(peer)),
-            (Peer::Connected(peer) | Peer::Fixed(peer), Some(to)) => {
-                format!("sendto: {to} is not the peer, which is {peer}")
-            }
-        };
-        Err(Error::text(ErrorKind::Value, text))
-    }
-}
 
 /// A datagram that waits to be sent.
 struct Waiting {
@@ -316,88 +287,5 @@ impl Linked<DatagramProtocolRef> for Endpoint {
         self.rest_until(None);
         self.turns.end();
         drop(self.socket.take());
-    }
-}
-
-impl Sending for Endpoint {
-    fn try_sendto(&self, data: &[u8], to: Option<&Address>) -> Result {
-        self.link.check_writable()?;
-        let to = self.peer.route(to)?;
-        let Some(me) = self.me.upgrade() else { return Ok(()) };
-        if self.outgoing.borrow().is_empty() && self.turns.may_be_ready(Direction::Write) {
-            match self.with_socket(|socket| socket.send(data, to)) {
-                Ok(_) => return Ok(()),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => me.blocked(),
-                Err(error) => {
-                    me.tell_error(error.into());
-                    return Ok(());
-                }
-            }
-        }
-        let waiting = Waiting { data: data.into(), to: to.cloned() };
-        self.buffered.set(self.buffered.get() + waiting.size());
-        self.outgoing.borrow_mut().push_back(waiting);
-        self.note_outstanding();
-        check_flow(&me);
-        Ok(())
-    }
-
-    fn write_refused(&self, error: Error) {
-        self.link.write_refused(error);
-    }
-
-    fn close(&self) {
-        self.link.end_here();
-        if self.link.closing.replace(true) {
-            return;
-        }
-        self.note_outstanding();
-        if self.outgoing.borrow().is_empty()
-            && let Some(me) = self.me.upgrade()
-        {
-            schedule_lost(&me, None);
-        }
-    }
-
-    fn abort_with(&self, error: Option<Error>) {
-        self.link.end_here();
-        if let Some(me) = self.me.upgrade() {
-            force_close(&me, error);
-        }
-    }
-
-    fn is_closing(&self) -> bool {
-        self.link.closing.get()
-    }
-
-    fn get_extra_info(&self) -> ExtraInfo {
-        let mut info = ExtraInfo::default();
-        info.local_addr = self.socket.borrow().as_ref().and_then(DatagramSocket::local_addr);
-        if let Peer::Connected(peer) = &self.peer {
-            info.peer_addr = Some(peer.clone());
-        }
-        info
-    }
-
-    fn get_write_buffer_size(&self) -> usize {
-        self.buffered.get()
-    }
-
-    fn flow_control(&self) -> &FlowControl {
-        &self.link.flow
-    }
-
-    fn limits_changed(&self) {
-        if let Some(me) = self.me.upgrade() {
-            check_flow(&me);
-        }
-    }
-
-    fn set_protocol(&self, protocol: DatagramProtocolRef) {
-        self.link.set_protocol(protocol);
-    }
-
-    fn get_protocol(&self) -> Option<DatagramProtocolRef> {
-        self.link.protocol()
     }
 }

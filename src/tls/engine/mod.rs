@@ -14,6 +14,10 @@
 //!   (HandshakeDone Data*)? (CloseNotify | Truncated | Failed)
 //! ```
 
+mod events;
+
+pub use events::{Event, State};
+
 use std::fmt;
 use std::io::{self, BufRead, IoSlice, Read, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -21,49 +25,13 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use rustls::pki_types::ServerName;
 use rustls::{ClientConnection, Connection, IoState, ServerConnection};
 
+use self::events::{End, Told};
 use super::client::ClientConfig;
 use super::errors::{invalid, refused};
 use super::info::TlsInfo;
 use super::server::ServerConfig;
 use crate::constants::{TLS_READ_SIZE, TLS_WRITE_SIZE};
-use crate::exceptions::{Error, Result};
-
-/// How far a connection is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum State {
-    /// The handshake is under way.
-    Handshake,
-    /// Data can be read and written.
-    Open,
-    /// One of the sides has said that it will send no more.
-    Closing,
-    /// Both have, or it failed.
-    Closed,
-}
-
-/// What [`Engine::next_event`] tells.
-#[derive(Clone, Debug)]
-pub enum Event {
-    /// The handshake is done, and these are its results.
-    HandshakeDone(TlsInfo),
-    /// There is plaintext to [`read`](Engine::read).
-    Data,
-    /// The peer will send no more. All its data has been read.
-    CloseNotify,
-    /// The ciphertext ended without a `close_notify`: what has been read may be only a
-    /// part of what was sent.
-    Truncated,
-    /// It cannot go on. An alert that tells the peer why may be there to be
-    /// [taken](Engine::take_ciphertext).
-    Failed(Error),
-}
-
-/// How the incoming half has ended.
-enum End {
-    CloseNotify,
-    Truncated,
-    Failed(Error),
-}
+use crate::exceptions::Result;
 
 /// One side of a TLS connection.
 ///
@@ -117,14 +85,6 @@ pub struct Engine {
     end: Option<End>,
     /// Which events have been told.
     told: Told,
-}
-
-#[derive(Default)]
-struct Told {
-    handshake: bool,
-    /// Cleared by each read.
-    data: bool,
-    end: bool,
 }
 
 impl Engine {
