@@ -206,9 +206,23 @@ impl Protocol<stackio::Result> for Stream {
             };
             match answer {
                 Some(answer) => transport.write(&self.frames.encode(&answer)?),
-                None => transport.close(),
+                None => {
+                    transport.close();
+                    return Ok(());
+                }
             }
         }
+    }
+
+    /// Whoever asks and does not read the answers is not listened to meanwhile.
+    fn pause_writing(&mut self) -> stackio::Result {
+        self.transport.iter().for_each(Transport::pause_reading);
+        Ok(())
+    }
+
+    fn resume_writing(&mut self) -> stackio::Result {
+        self.transport.iter().for_each(Transport::resume_reading);
+        Ok(())
     }
 }
 

@@ -93,6 +93,21 @@ impl Protocol<Result> for JsonRpc {
         Ok(())
     }
 
+    /// A client that does not read its answers is not listened to meanwhile.
+    fn pause_writing(&mut self) -> Result {
+        if let (Role::Server(_), Some(transport)) = (&self.role, &self.transport) {
+            transport.pause_reading();
+        }
+        Ok(())
+    }
+
+    fn resume_writing(&mut self) -> Result {
+        if let (Role::Server(_), Some(transport)) = (&self.role, &self.transport) {
+            transport.resume_reading();
+        }
+        Ok(())
+    }
+
     fn connection_lost(&mut self, error: Option<Error>) -> Result {
         if let Role::Client(calls) = &self.role {
             calls.lost(error);

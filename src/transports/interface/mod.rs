@@ -94,6 +94,11 @@ pub trait WriteTransport: BaseTransport {
     /// How many bytes are buffered.
     fn get_write_buffer_size(&self) -> usize;
 
+    /// How many bytes were written that the peer has not got, as far as that is known.
+    fn undelivered(&self) -> usize {
+        self.get_write_buffer_size()
+    }
+
     /// Its water marks and producer.
     fn flow_control(&self) -> &FlowControl;
 
