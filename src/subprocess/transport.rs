@@ -15,7 +15,7 @@ use std::rc::Rc;
 
 use super::process::returncode;
 use super::watching::{Child, Watcher};
-use crate::context::Variables;
+use crate::context::OwnContext;
 use crate::events::{Kept, Scheduler};
 use crate::exceptions::{Error, Result};
 use crate::futures::Future;
@@ -158,7 +158,7 @@ pub(super) struct Core {
     finished: Cell<bool>,
     /// Where the scheduler keeps it: the process may be gone long before its pipes.
     place: Cell<Option<usize>>,
-    context: Cell<Variables>,
+    context: OwnContext,
 }
 
 impl Core {
@@ -177,7 +177,7 @@ impl Core {
             exited: Cell::new(false),
             finished: Cell::new(false),
             place: Cell::new(None),
-            context: Cell::new(Variables::copy()),
+            context: OwnContext::copy(),
         })
     }
 
@@ -292,16 +292,17 @@ impl Core {
         let (protocol, pipes) = (self.protocol.take(), self.pipes.take());
         drop_value(protocol);
         drop(pipes);
+        self.context.end();
     }
 }
 
 impl Watcher for Core {
     fn ended(self: Rc<Self>) {
-        Variables::swap(&self.context);
-        self.tell("process_exited", |protocol| protocol.process_exited());
-        self.exited.set(true);
-        self.try_finish();
-        Variables::swap(&self.context);
+        self.context.run(|| {
+            self.tell("process_exited", |protocol| protocol.process_exited());
+            self.exited.set(true);
+            self.try_finish();
+        });
     }
 
     fn abandoned(self: Rc<Self>) {
