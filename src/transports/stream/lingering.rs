@@ -96,9 +96,10 @@ impl StreamTransport {
     /// no reset can overtake them.
     fn unsent(&self) -> Option<usize> {
         let source = self.source.borrow();
-        let socket = source.as_ref()?.as_socket()?;
-        let may_lose = self.peer.as_ref().is_some_and(|peer| peer.inet().is_some());
-        Some(if may_lose && self.sent.get() >= LINGER_SENT { unsent(socket) } else { 0 })
+        match source.as_ref()? {
+            Source::Internet(socket) if self.sent.get() >= LINGER_SENT => Some(unsent(socket)),
+            source => source.as_socket().map(|_| 0),
+        }
     }
 
     fn look_again_later(self: &Rc<Self>) {

@@ -23,7 +23,7 @@ use crate::transports::interface::{ProtocolRef, Transport};
 use crate::transports::link::{Link, Linked, OnLost, begin, fatal, let_go};
 use crate::transports::outgoing::Outgoing;
 use crate::transports::source::Source;
-use crate::transports::turns::{SharedBuffer, TakesTurns, Turns};
+use crate::transports::turns::{Did, SharedBuffer, TakesTurns, Turns};
 
 use self::lingering::{Lingering, Unread};
 
@@ -84,9 +84,11 @@ impl StreamTransport {
         });
         begin(&transport, waiter, |transport| {
             transport.note_outstanding();
-            // What is only written is watched for its reader's going away.
+            let seems_ended = transport.source.borrow().as_ref().map(Source::may_seem_ended);
             match transport.can_read() {
+                true if seems_ended == Some(true) => transport.did(Direction::Read, Did::Nothing),
                 true => transport.want(Direction::Read),
+                // What is only written is watched for its reader's going away.
                 false => transport.register(),
             }
         });

@@ -3,6 +3,7 @@
 use std::fs::OpenOptions;
 use std::io::{self, ErrorKind, Read, Write};
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::OpenOptionsExt;
 
 use stackio::{Result, Transport, get_running_loop};
 
@@ -17,6 +18,28 @@ pub fn to_write(log: &Log, descriptor: impl Into<OwnedFd>) -> Result<Transport> 
 pub fn to_read(log: &Log, descriptor: impl Into<OwnedFd>) -> Result<Transport> {
     let protocol = Plain(log.clone());
     Ok(get_running_loop()?.connect_read_pipe(|| protocol, descriptor)?.0)
+}
+
+#[test]
+fn a_fifo_waits_for_its_first_writer() {
+    let path = std::env::temp_dir().join(format!("stackio-fifo-{}", std::process::id()));
+    let made = std::process::Command::new("mkfifo").arg(&path).status().expect("it runs");
+    assert!(made.success());
+    let opened = path.clone();
+    play(move || {
+        let reading = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(&opened)?;
+        let log = Log::new();
+        let transport = to_read(&log, reading)?;
+        transport.pause_reading();
+        transport.resume_reading();
+        settle()?;
+        assert_eq!(log.calls(), [Call::Made], "nobody has written, so nothing has ended");
+        OpenOptions::new().write(true).open(&opened)?.write_all(b"late")?;
+        assert!(log.wait_lost()?.is_none());
+        assert_eq!(log.calls(), [Call::Made, Call::Data, Call::Eof, Call::Lost]);
+        Ok(())
+    });
+    std::fs::remove_file(path).expect("it was made above");
 }
 
 #[test]
