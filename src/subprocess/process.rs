@@ -43,14 +43,13 @@ impl Process {
         kill_on_drop: bool,
     ) -> Result<Process> {
         let child = Child::watch(event_loop, child)?;
-        let held = Held { child, kill_on_drop };
-        Ok(Process {
-            stdin: ends.stdin.map(PipeWriter::from_fd).transpose()?,
-            stdout: ends.stdout.map(PipeReader::from_fd).transpose()?,
-            stderr: ends.stderr.map(PipeReader::from_fd).transpose()?,
-            talk: Talk::default(),
-            held,
-        })
+        // One whose pipes cannot be had is nobody's, and ends here.
+        let mut held = Held { child, kill_on_drop: true };
+        let stdin = ends.stdin.map(PipeWriter::from_fd).transpose()?;
+        let stdout = ends.stdout.map(PipeReader::from_fd).transpose()?;
+        let stderr = ends.stderr.map(PipeReader::from_fd).transpose()?;
+        held.kill_on_drop = kill_on_drop;
+        Ok(Process { stdin, stdout, stderr, talk: Talk::default(), held })
     }
 
     /// Takes over a child that std has started, on the loop that is running.

@@ -1,6 +1,9 @@
 //! How processes end, and who hears of it.
 
+use std::fs::File;
 use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::OpenOptionsExt;
 use std::rc::Rc;
 
 use stackio::signals::Signal;
@@ -23,6 +26,22 @@ fn what_a_program_gives_to_exit_is_its_return_code() {
         }
         let arguments = ["-c", "exit $#", "name", "one", "two three"];
         assert_eq!(create_subprocess_exec("sh", arguments)?.wait()?.code(), Some(2));
+        Ok(())
+    });
+}
+
+#[test]
+fn a_child_whose_pipe_cannot_be_had_is_killed_and_waited_for() {
+    play(|| {
+        let mut child = std::process::Command::new("sleep").arg("1000000").spawn()?;
+        let pid = child.id();
+        // A descriptor that stands for a place only, and cannot be set to anything.
+        let place = File::options().read(true).custom_flags(libc::O_PATH).open("/")?;
+        child.stdin = Some(OwnedFd::from(place).into());
+        assert_eq!(Process::from_std(child).unwrap_err().kind(), ErrorKind::Io);
+        while exists(pid) {
+            yield_now()?;
+        }
         Ok(())
     });
 }
