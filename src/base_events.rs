@@ -271,7 +271,7 @@ impl EventLoop {
         let watchdog = watchdog.as_deref();
         let run = || run_ready(scheduler, &left, watchdog);
         while let Err(panic) = catch_unwind(AssertUnwindSafe(run)) {
-            let text = "a destructor panicked in the event loop";
+            let text = "something that the event loop called panicked";
             let context = ExceptionContext::new(ExceptionSource::Loop, text);
             let error = Error::panic("the event loop", panic);
             scheduler.reports().report(&context.with_exception(error));

@@ -184,20 +184,20 @@ impl Reports {
     }
 
     /// Reports an error. A handler that panics is reported in its turn, by the
-    /// default handler.
+    /// default handler. It never panics itself: whoever reports has more to do.
     pub(crate) fn report(&self, context: &ExceptionContext) {
         let Some(handler) = self.handler().filter(|_| self.reporting.get() < DEEPEST_REPORT) else {
-            return default_exception_handler(context);
+            return report_by_default(context);
         };
         self.reporting.set(self.reporting.get() + 1);
         let handled = catch_unwind(AssertUnwindSafe(|| without_suspending(|| handler(context))));
         self.reporting.set(self.reporting.get() - 1);
         if let Err(panic) = handled {
-            default_exception_handler(context);
+            report_by_default(context);
             let context =
                 ExceptionContext::new(ExceptionSource::Loop, "the exception handler panicked");
             let error = Error::panic("the exception handler", panic);
-            default_exception_handler(&context.with_exception(error));
+            report_by_default(&context.with_exception(error));
         }
     }
 }
@@ -251,12 +251,21 @@ pub(crate) fn drop_value<V>(value: V) {
 }
 
 /// Reports where there is no loop, or it is not to be asked: on another thread, in
-/// the middle of something. What listens is the user's and may panic, too.
+/// the middle of something.
 pub(crate) fn report_anywhere(text: &str, error: Option<Error>) {
     let mut context = ExceptionContext::new(ExceptionSource::Loop, text);
     context.exception = error;
-    let told = catch_unwind(AssertUnwindSafe(|| default_exception_handler(&context)));
-    std::mem::forget(told);
+    report_by_default(&context);
+}
+
+/// The default handler where a panic would do harm: what listens is the user's, and so is
+/// the text of an error. The panic itself is told by its hook.
+fn report_by_default(context: &ExceptionContext) {
+    if let Err(panic) = catch_unwind(AssertUnwindSafe(|| default_exception_handler(context))) {
+        // The payload is the user's as well.
+        std::mem::forget(panic);
+        say(&format!("stackio: {} (there was a panic while this was reported)\n", context.message));
+    }
 }
 
 /// Runs a callback; its error or panic goes to the exception handler. An interrupt

@@ -317,11 +317,14 @@ fn tell_flow<P: Told, L: Linked<P>>(core: &Rc<L>) {
 /// Ends the connection for an error of the system or of the protocol. What the system
 /// says is the owner's to know, and he is told; what the protocol raised is reported.
 pub(crate) fn fatal<P: Told, L: Linked<P>>(core: &Rc<L>, message: &str, error: Error) {
-    match error.kind() {
-        ErrorKind::Io => tracing::debug!(%error, "{message}"),
-        _ => core.link().report(message, error.clone()),
+    if error.kind() == ErrorKind::Io {
+        force_close(core, Some(error.clone()));
+        // Whoever listens to it may panic.
+        tracing::debug!(%error, "{message}");
+    } else {
+        core.link().report(message, error.clone());
+        force_close(core, Some(error));
     }
-    force_close(core, Some(error));
 }
 
 /// Ends the connection at once.

@@ -1,7 +1,10 @@
 //! The grammar of what protocols are told, held against every sort of connection, every chunking
 //! and every end.
 
-use stackio::{Error, ErrorKind, IntoProtocol, Result, Transport};
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
+
+use stackio::{Error, ErrorKind, IntoProtocol, Result, Transport, get_running_loop};
 
 use super::carriers::{self, Carrier, for_every_carrier};
 use super::recorder::{Buffered, Call, Log, Plain, Raising, check};
@@ -293,4 +296,36 @@ fn is_meddled_with<C: Carrier>() {
 #[test]
 fn a_protocol_may_do_anything_with_its_transport_in_any_call() {
     for_every_carrier!(is_meddled_with);
+}
+
+/// An error that cannot even be shown.
+#[derive(Debug)]
+struct Unspeakable;
+
+impl std::fmt::Display for Unspeakable {
+    fn fmt(&self, _: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        panic!("the text of an error");
+    }
+}
+
+impl std::error::Error for Unspeakable {}
+
+#[test]
+fn an_error_that_cannot_be_reported_ends_its_connection_all_the_same() {
+    play(|| {
+        // It is reported by the default handler, which panics over its text.
+        let log = Log::reacting(|call, _| match call {
+            Call::Data => Err(Error::new(ErrorKind::Value, Unspeakable)),
+            _ => Ok(()),
+        });
+        let (ours, mut theirs) = UnixStream::pair()?;
+        let protocol = Raising(log.clone());
+        let (transport, _) = get_running_loop()?.connect_accepted_socket(|| protocol, ours)?;
+        theirs.write_all(b"a word")?;
+        until(|| log.has(Call::Lost))?;
+        assert_eq!(log.calls(), [Call::Made, Call::Data, Call::Lost]);
+        assert!(transport.is_closing() && transport.get_protocol().is_none());
+        assert_eq!(theirs.read(&mut [0; 8])?, 0, "it is closed");
+        Ok(())
+    });
 }
