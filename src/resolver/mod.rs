@@ -30,10 +30,26 @@ pub trait ToAddrs {
     }
 }
 
-/// A host and a port, apart.
-fn split(address: &str) -> Option<(&str, u16)> {
-    let (host, port) = address.rsplit_once(':')?;
-    Some((host, port.parse().ok()?))
+/// The host and the port of an address, if it has them, or what is wrong with it.
+fn split(address: &str) -> Result<(&str, u16), String> {
+    let Some((host, port)) = address.rsplit_once(':') else {
+        return Err(match address.contains('/') {
+            true => format!(
+                "`{address}` is a path, and an address has the form `host:port`; what is for \
+                 Unix sockets has `unix` in its name"
+            ),
+            false => format!("`{address}` has no port; an address has the form `host:port`"),
+        });
+    };
+    match port.parse() {
+        Ok(port) => Ok((host, port)),
+        Err(_) if !port.is_empty() && port.bytes().all(|digit| digit.is_ascii_digit()) => {
+            Err(format!("the port {port} of `{address}` is out of range, which ends at 65535"))
+        }
+        Err(_) => Err(format!(
+            "`{port}` is no port; `{address}` has not the form `host:port`, with a number"
+        )),
+    }
 }
 
 /// Looks up a host name; a literal address is taken as it is.
@@ -65,17 +81,16 @@ impl ToAddrs for str {
         if let Ok(address) = self.parse::<SocketAddr>() {
             return Ok(vec![address]);
         }
-        let Some((host, port)) = split(self) else {
-            let text = format!("`{self}` is not of the form `host:port`");
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
-        };
+        let parts = split(self);
+        let (host, port) =
+            parts.map_err(|text| io::Error::new(io::ErrorKind::InvalidInput, text))?;
         resolve(host, port)
     }
 
     fn host(&self) -> Option<String> {
         match self.parse::<SocketAddr>() {
             Ok(address) => Some(address.ip().to_string()),
-            Err(_) => split(self).map(|(host, _)| host.to_owned()),
+            Err(_) => split(self).ok().map(|(host, _)| host.to_owned()),
         }
     }
 }

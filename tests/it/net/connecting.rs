@@ -140,9 +140,19 @@ fn a_name_that_does_not_resolve_is_named_in_the_error() {
 #[test]
 fn what_is_no_address_is_invalid_input() {
     play(|| {
-        for text in ["", "localhost", "localhost:", "localhost:http", "localhost:65536"] {
+        for (text, what) in [
+            ("", "no port"),
+            ("localhost", "no port"),
+            ("localhost:", "is no port"),
+            ("localhost:http", "`http` is no port"),
+            ("localhost:65536", "the port 65536 of `localhost:65536` is out of range"),
+            ("127.0.0.1:99999", "out of range, which ends at 65535"),
+            ("localhost:-1", "`-1` is no port"),
+            ("/run/some.socket", "a path"),
+        ] {
             let error = TcpStream::connect(text).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::InvalidInput, "{text}: {error}");
+            assert!(error.to_string().contains(what), "{text}: {error}");
         }
         let none: &[SocketAddr] = &[];
         assert_eq!(TcpStream::connect(none).unwrap_err().kind(), ErrorKind::InvalidInput);
