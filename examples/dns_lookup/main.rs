@@ -23,6 +23,7 @@ mod server;
 use std::net::{SocketAddr, UdpSocket};
 use std::time::Duration;
 
+use stackio::net::ToAddrs;
 use stackio::{Error, ErrorKind, Result, millis, run, secs};
 
 use self::client::{Answer, Resolver};
@@ -59,6 +60,9 @@ fn zone() -> Result<Zone> {
     Ok(Zone::new(apex, 300, records)?)
 }
 
+/// The transfer of a zone, which this server does not do.
+const AXFR: Kind = Kind(252);
+
 /// As dig prints records.
 fn show(record: &Record) {
     let Record { name, kind, ttl, data, .. } = record;
@@ -89,6 +93,9 @@ fn demonstrate() -> Result {
         ("down.stackio.example", Kind::A),
         ("nobody.stackio.example", Kind::A),
         ("example.org", Kind::A),
+        ("www.stackio.example", Kind::ANY),
+        ("stackio.example", Kind::NS),
+        ("stackio.example", AXFR),
     ];
     for (name, kind) in queries {
         show_answer(name, kind, &resolver.lookup(name, kind)?);
@@ -162,7 +169,8 @@ fn ask(name: &str, kind: &str, server: &str, wait: Duration) -> Result {
     let Some(kind) = Kind::parse(kind) else {
         return Err(Error::with_message(ErrorKind::Value, format!("no type is called {kind}")));
     };
-    let answer = Resolver::new(server.parse()?, wait)?.lookup(name, kind)?;
+    // By its name as well; there is at least one address.
+    let answer = Resolver::new(server.to_addrs()?[0], wait)?.lookup(name, kind)?;
     show_answer(name, kind, &answer);
     Ok(())
 }

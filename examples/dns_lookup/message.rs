@@ -26,20 +26,30 @@ pub struct Kind(pub u16);
 
 impl Kind {
     pub const A: Kind = Kind(1);
+    pub const NS: Kind = Kind(2);
     pub const CNAME: Kind = Kind(5);
     pub const SOA: Kind = Kind(6);
     pub const TXT: Kind = Kind(16);
     pub const AAAA: Kind = Kind(28);
     pub const OPT: Kind = Kind(41);
+    pub const ANY: Kind = Kind(255);
 
-    const NAMES: [(Kind, &str); 6] = [
+    const NAMES: [(Kind, &str); 8] = [
         (Kind::A, "A"),
+        (Kind::NS, "NS"),
         (Kind::CNAME, "CNAME"),
         (Kind::SOA, "SOA"),
         (Kind::TXT, "TXT"),
         (Kind::AAAA, "AAAA"),
         (Kind::OPT, "OPT"),
+        (Kind::ANY, "ANY"),
     ];
+
+    /// Whether it is an operation on a zone rather than a sort of records: a transfer, as
+    /// `AXFR`, or mail addresses as they once were.
+    pub fn is_operation(self) -> bool {
+        (251..=254).contains(&self.0)
+    }
 
     /// By its name, such as `AAAA`.
     pub fn parse(text: &str) -> Option<Kind> {

@@ -90,11 +90,16 @@ impl Zone {
             response.flags = response.flags.with_code(Code::REFUSED);
             return;
         }
+        if question.kind.is_operation() {
+            response.flags = response.flags.with_code(Code::NOT_IMPLEMENTED);
+            return;
+        }
         response.flags.0 |= Flags::AUTHORITATIVE;
         let mut name = question.name;
         for _ in 0..MOST_ALIASES {
             let here: Vec<&Record> = self.records.iter().filter(|r| r.name == name).collect();
-            let found = here.iter().filter(|record| record.kind == question.kind);
+            let wanted = |kind| kind == question.kind || question.kind == Kind::ANY;
+            let found = here.iter().filter(|record| wanted(record.kind));
             let before = response.answers.len();
             response.answers.extend(found.map(|record| (*record).clone()));
             if response.answers.len() > before {
