@@ -69,6 +69,9 @@ impl SslTransport {
     /// The transport below is gone.
     pub(super) fn lower_lost(self: &Rc<Self>, error: Option<Error>) {
         self.cancel_timer();
+        if let Some(lower) = self.lower() {
+            *self.below.borrow_mut() = lower.0.known_info();
+        }
         let lower = self.lower.take();
         drop(lower);
         if self.link.lost.get() {

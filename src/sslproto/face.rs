@@ -12,6 +12,15 @@ use crate::transports::extra::ExtraInfo;
 use crate::transports::interface::{BaseTransport, ProtocolRef, ReadTransport, WriteTransport};
 use crate::transports::link::{check_flow, force_close};
 
+impl SslTransport {
+    fn with_session(&self, below: ExtraInfo) -> ExtraInfo {
+        match self.engine.borrow().info() {
+            Some(info) => below.with(Rc::new(info.clone())),
+            None => below,
+        }
+    }
+}
+
 impl BaseTransport for SslTransport {
     fn close(&self) {
         self.link.end_here();
@@ -25,11 +34,18 @@ impl BaseTransport for SslTransport {
     }
 
     fn get_extra_info(&self) -> ExtraInfo {
-        let below = self.lower().map(|lower| lower.get_extra_info()).unwrap_or_default();
-        match self.engine.borrow().info() {
-            Some(info) => below.with(Rc::new(info.clone())),
-            None => below,
+        match self.lower() {
+            Some(lower) => self.with_session(lower.get_extra_info()),
+            None => self.known_info(),
         }
+    }
+
+    fn known_info(&self) -> ExtraInfo {
+        let below = match self.lower() {
+            Some(lower) => lower.0.known_info(),
+            None => self.below.borrow().clone(),
+        };
+        self.with_session(below)
     }
 
     fn set_protocol(&self, protocol: ProtocolRef) {

@@ -34,6 +34,7 @@ use crate::protocols::{IntoProtocol, Protocol};
 use crate::reports::drop_value;
 use crate::tls::config::Limits;
 use crate::tls::engine::Engine;
+use crate::transports::extra::ExtraInfo;
 use crate::transports::interface::{Duplex, ProtocolRef, Transport};
 use crate::transports::link::{Link, Linked};
 use crate::transports::outgoing::Outgoing;
@@ -62,6 +63,8 @@ pub(crate) struct SslTransport {
     limits: Limits,
     /// None before it is known, and once it is lost. It owns this one, by its protocol.
     lower: RefCell<Option<Weak<dyn Duplex>>>,
+    /// What was known of it when it was lost.
+    below: RefCell<ExtraInfo>,
     stage: Cell<Stage>,
     /// Whether the protocol knows of the connection.
     known: Cell<bool>,
@@ -111,6 +114,7 @@ impl SslTransport {
             engine: RefCell::new(engine),
             limits,
             lower: RefCell::new(None),
+            below: RefCell::default(),
             stage: Cell::new(Stage::Handshake),
             known: Cell::new(known),
             waiting: RefCell::default(),

@@ -1,6 +1,7 @@
 //! What can be asked of a transport besides its bytes: whose they are.
 
 use std::any::Any;
+use std::cell::RefCell;
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::net::SocketAddr;
@@ -116,13 +117,35 @@ impl fmt::Debug for Address {
     }
 }
 
-/// What a transport knows of its connection (`transport.get_extra_info`).
+/// What the system has said last of the local address of a socket, which outlives it.
+/// Most connections are never asked for theirs.
+#[derive(Default)]
+pub(crate) struct LocalAddress(RefCell<Option<Box<Address>>>);
+
+impl LocalAddress {
+    /// What the system says now, which is kept; or what it said last.
+    pub(crate) fn or_last(&self, now: Option<Address>) -> Option<Address> {
+        if let Some(address) = now {
+            self.0.replace(Some(Box::new(address)));
+        }
+        self.last()
+    }
+
+    pub(crate) fn last(&self) -> Option<Address> {
+        self.0.borrow().as_deref().cloned()
+    }
+}
+
+/// What a transport knows of its connection (`transport.get_extra_info`), also when it is
+/// lost; see [`local_addr`](ExtraInfo::local_addr).
 #[derive(Clone, Default)]
 #[non_exhaustive]
 pub struct ExtraInfo {
     /// The other end (asyncio's `peername`).
     pub peer_addr: Option<Address>,
-    /// This end (asyncio's `sockname`).
+    /// This end (asyncio's `sockname`). It takes a system call, which is made when somebody
+    /// asks: of a connection that is lost it is what was said last, and `None` if nobody
+    /// had asked. In `connection_lost` it can still be asked for, unless there is TLS.
     pub local_addr: Option<Address>,
     layers: Vec<Rc<dyn Any>>,
 }

@@ -64,7 +64,8 @@ impl Sending for Endpoint {
 
     fn get_extra_info(&self) -> ExtraInfo {
         let mut info = ExtraInfo::default();
-        info.local_addr = self.socket.borrow().as_ref().and_then(DatagramSocket::local_addr);
+        let address = self.socket.borrow().as_ref().and_then(DatagramSocket::local_addr);
+        info.local_addr = self.local.or_last(address);
         if let Peer::Connected(peer) = &self.peer {
             info.peer_addr = Some(peer.clone());
         }

@@ -22,7 +22,7 @@ use crate::exceptions::Error;
 use crate::futures::Future;
 use crate::handles::TimerHandle;
 use crate::selectors::{Direction, Listener};
-use crate::transports::extra::Address;
+use crate::transports::extra::{Address, LocalAddress};
 use crate::transports::link::{
     Link, Linked, Told, begin, check_flow, deliver, fatal, finish, let_go,
 };
@@ -53,6 +53,7 @@ pub(super) struct Endpoint {
     turns: Turns,
     buffer: Rc<SharedBuffer<DATAGRAM_SIZE>>,
     peer: Peer,
+    local: LocalAddress,
     /// None once it is closed.
     socket: RefCell<Option<DatagramSocket>>,
     outgoing: RefCell<VecDeque<Waiting>>,
@@ -79,6 +80,7 @@ impl Endpoint {
             turns: Turns::new(event_loop, made_at),
             buffer: event_loop.service(SharedBuffer::default),
             peer,
+            local: LocalAddress::default(),
             socket: RefCell::new(Some(socket)),
             outgoing: RefCell::default(),
             buffered: Cell::new(0),

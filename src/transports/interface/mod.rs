@@ -34,6 +34,13 @@ pub trait BaseTransport {
     /// Whose connection it is.
     fn get_extra_info(&self) -> ExtraInfo;
 
+    /// The same, as far as nobody has to be asked; what is kept of a connection that is
+    /// lost.
+    #[doc(hidden)]
+    fn known_info(&self) -> ExtraInfo {
+        self.get_extra_info()
+    }
+
     /// Has another protocol called from now on.
     fn set_protocol(&self, protocol: ProtocolRef);
 

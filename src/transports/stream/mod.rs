@@ -18,7 +18,7 @@ use crate::events::{Kept, Runnable, Standing};
 use crate::futures::Future;
 use crate::reports::drop_value;
 use crate::selectors::{Direction, Listener};
-use crate::transports::extra::Address;
+use crate::transports::extra::{Address, LocalAddress};
 use crate::transports::interface::{ProtocolRef, Transport};
 use crate::transports::link::{Link, Linked, OnLost, begin, fatal, let_go};
 use crate::transports::outgoing::Outgoing;
@@ -43,6 +43,7 @@ pub(crate) struct StreamTransport {
     peer: Option<Address>,
     /// Bytes that the system has taken.
     sent: Cell<usize>,
+    local: LocalAddress,
     unread: Cell<Unread>,
     lingering: RefCell<Option<Lingering>>,
 }
@@ -79,6 +80,7 @@ impl StreamTransport {
             sending: RefCell::new(None),
             peer,
             sent: Cell::new(0),
+            local: LocalAddress::default(),
             unread: Cell::new(Unread::Unknown),
             lingering: RefCell::new(None),
         });

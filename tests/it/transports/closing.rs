@@ -3,8 +3,9 @@
 use std::io::{self, Read, Write};
 use std::net::Shutdown;
 
-use stackio::{Error, ErrorKind, get_running_loop};
+use stackio::{Error, ErrorKind, Result, get_running_loop};
 
+use super::carriers::{self, Carrier, Tcp};
 use super::recorder::{Call, Log, Plain};
 use super::{elsewhere, pattern, play, reports, reset_on_close, settle, until, with_std};
 
@@ -140,6 +141,34 @@ fn it_is_known_whose_connection_was_reset() {
         drop(theirs);
         assert!(log.wait_lost()?.is_some());
         assert_eq!(*seen.borrow(), Some(address));
+        Ok(())
+    });
+}
+
+/// What is known of the addresses afterwards: who asked is told the same as before.
+fn ends_with_its_addresses<C: Carrier>() -> Result {
+    let (near, far) = (Log::new(), Log::new());
+    let sides = ((Plain(near.clone()), &near), (Plain(far.clone()), &far));
+    let (asked, never_asked) = carriers::open::<C, _, _, _, _>(sides.0, sides.1)?;
+    let before = asked.get_extra_info();
+    assert!(before.local_addr.is_some() && before.peer_addr.is_some(), "{}", C::NAME);
+    asked.close();
+    assert!(near.wait_lost()?.is_none() && far.wait_lost()?.is_none());
+    let after = asked.get_extra_info();
+    assert_eq!(after.peer_addr, before.peer_addr, "{}", C::NAME);
+    assert_eq!(after.local_addr, before.local_addr, "{}", C::NAME);
+    let after = never_asked.get_extra_info();
+    assert_eq!(after.peer_addr, before.local_addr, "{}", C::NAME);
+    assert!(after.local_addr.is_none_or(|address| Some(address) == before.peer_addr));
+    Ok(())
+}
+
+#[test]
+fn it_is_known_whose_connection_it_was() {
+    play(|| {
+        ends_with_its_addresses::<Tcp>()?;
+        #[cfg(feature = "tls")]
+        ends_with_its_addresses::<super::carriers::Tls>()?;
         Ok(())
     });
 }
