@@ -20,7 +20,6 @@ ENVIRONMENT = {**os.environ, "GOMAXPROCS": "1"}
 LOADGEN = str(OUT / "release/loadgen")
 
 
-
 @dataclass(frozen=True)
 class Peer:
     """`flags` come behind the workload. `only` are the workloads it is there for, if not all.
@@ -118,7 +117,7 @@ def run_batch(name, workload, flags, wrap=(), limit=120):
     if ended.returncode == 3:
         raise Unsupported(name)
     if ended.returncode:
-        raise Failed(" ".join((ended.stderr or f"exit {ended.returncode}").split()[:40]))
+        raise Failed((ended.stderr.strip() or f"exit {ended.returncode}").splitlines()[-1][:120])
     return json.loads(ended.stdout.splitlines()[-1])
 
 

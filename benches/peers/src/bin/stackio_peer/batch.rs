@@ -2,9 +2,9 @@
 
 use std::rc::Rc;
 
-use stackio::{Future, Queue, Result, Task, secs, sleep, spawn, timeout, yield_now};
+use stackio::{Future, Queue, Result, Task, millis, secs, sleep, spawn, timeout, yield_now};
 
-use bench::{Args, Clock, Parked, Rng};
+use bench::{Args, Burst, Clock, Parked, Rng, touch_stack};
 
 pub fn run(args: &Args) -> Result {
     match args.workload.as_str() {
@@ -15,6 +15,7 @@ pub fn run(args: &Args) -> Result {
         "timers" => timers(args),
         "cancel" => cancel(args),
         "parked" => parked(args),
+        "burst" => burst(args),
         _ => args.unsupported(),
     }
 }
@@ -154,4 +155,36 @@ fn parked(args: &Args) -> Result {
     join_all(tasks)?;
     phases.done(args, n);
     Ok(())
+}
+
+/// Many tasks at once, then none for a while; a small crowd has been there before.
+fn burst(args: &Args) -> Result {
+    let n = args.get("n", 100_000);
+    crowd(n / 100, || {})?;
+    let mut phases = Burst::start();
+    crowd(n, || phases.phase())?;
+    for ms in Burst::AFTER_MS {
+        sleep(millis(ms))?;
+        phases.phase();
+    }
+    phases.done(args, n);
+    Ok(())
+}
+
+/// Calls `during` while `n` tasks wait.
+fn crowd(n: usize, during: impl FnOnce()) -> Result {
+    let future: Future<()> = Future::new();
+    let tasks: Vec<_> = (0..n)
+        .map(|_| {
+            let waited = future.clone();
+            spawn(move || {
+                touch_stack();
+                waited.wait()
+            })
+        })
+        .collect();
+    yield_now()?;
+    during();
+    future.set_result(())?;
+    join_all(tasks)
 }
