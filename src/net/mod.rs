@@ -10,6 +10,12 @@
 //! second one gets an error of kind `ResourceBusy`. Several may accept from one
 //! listener, they are served in turn.
 //!
+//! Dropping a stream closes its descriptor at once, as std's. If the peer has sent something
+//! that was not read, or sends more, the system answers with a reset, and what the peer has
+//! not got yet may be lost. Who wants to be sure ends the writing by
+//! [`shutdown`](TcpStream::shutdown) and reads to the end, as HTTP servers do; transports and
+//! streams do it by themselves when they are closed.
+//!
 //! A cancellation is delivered once. A library that goes on to read after an error
 //! (`serde_json` does, inside a list) waits again, until the next one.
 
