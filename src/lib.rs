@@ -48,6 +48,16 @@
 //! - [`from_asyncio`] maps asyncio's names to the ones here; [`guide`] says how
 //!   the parts fit and why, and [`guide::developing`] what to know in practice.
 //!
+//! # Which of the three ways to the network
+//!
+//! | take | where | with TLS | over TLS later (`STARTTLS`) |
+//! |---|---|---|---|
+//! | [`net`] | code reads from top to bottom, or a library takes std's `Read` and `Write` | [`tls::TlsStream`] around the stream | the same, when it is time |
+//! | streams: [`open_connection`], [`start_server`] | so does it, and it wants lines, exact lengths, water marks, or several writers | [`Connector::tls`], [`ServerBuilder::tls`], and then their `open_connection` and `start_server` | [`StreamWriter::start_tls`] |
+//! | a [`Protocol`] and its [`Transport`] | the protocol is to run over anything, in tests over memory, or most of many connections are idle: one needs no stack | the same two, and then `create_connection` and `create_server` | [`EventLoop::start_tls`] |
+//!
+//! All three have the same sockets below, and can be used side by side.
+//!
 //! # The source
 //!
 //! The modules stand on floors and are listed in reading order. A module imports
