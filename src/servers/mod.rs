@@ -30,7 +30,53 @@ use self::accepting::Acceptor;
 
 /// What listens, and makes a protocol for each connection (`asyncio.Server`).
 ///
-/// A handle; clones are the same server, and it goes on without any.
+/// A handle; clones are the same server, and it goes on without any, until it is closed or
+/// its loop is. So its own factory may have one, to close it for instance.
+///
+/// # To end in order
+///
+/// A service manager asks by SIGTERM. Whoever waits for that needs no
+/// [`serve_forever`](Server::serve_forever), since a server serves while others wait:
+///
+/// ```
+/// use stackio::signals::{self, Signal};
+/// use stackio::{StreamReader, StreamWriter, open_connection, secs, start_server};
+///
+/// fn shout(reader: StreamReader, writer: StreamWriter) -> stackio::Result {
+///     loop {
+///         let line = reader.readline()?;
+///         if line.is_empty() {
+///             return Ok(());
+///         }
+///         writer.write(&line.to_ascii_uppercase());
+///         writer.drain()?;
+///     }
+/// }
+///
+/// stackio::run(|| {
+///     let server = start_server(shout, "127.0.0.1:0")?;
+/// #   let address = server.local_addrs()[0];
+/// #   let client = stackio::spawn(move || {
+/// #       let (reader, writer) = open_connection(address)?;
+/// #       writer.write(b"early\n");
+/// #       assert_eq!(reader.readline()?, b"EARLY\n");
+/// #       std::process::Command::new("sh").args(["-c", "kill -TERM $PPID"]).status()?;
+/// #       writer.write(b"late, but not too late\n");
+/// #       reader.readline()
+/// #   });
+///     signals::wait(Signal::TERM)?;
+///     // No connections any more; those that there are get ten seconds.
+///     let aborted = server.drain(secs(10))?;
+/// #   assert_eq!(client.join()?, b"LATE, BUT NOT TOO LATE\n");
+///     assert_eq!(aborted, 0);
+///     Ok(())
+/// })?;
+/// # Ok::<(), stackio::Error>(())
+/// ```
+///
+/// A task that is in `serve_forever` meanwhile gets an error of kind `Cancelled`, as it
+/// would if it were cancelled itself; [`AnyTask::cancelling`](crate::AnyTask::cancelling)
+/// tells which: it is 0 if only the server was closed.
 pub struct Server(Rc<Inner>);
 
 pub(crate) struct Inner {
@@ -231,8 +277,9 @@ impl Server {
     ///
     /// # Errors
     ///
-    /// Kind `Cancelled`, which is how it ends; kind `Runtime` if the server is closed, or
-    /// another task is in here.
+    /// Kind `Cancelled`, which is how it ends, also by [`close`](Server::close) and
+    /// [`drain`](Server::drain), as in asyncio: there [this](Server#to-end-in-order) is
+    /// no failure. Kind `Runtime` if the server is closed, or another task is in here.
     #[track_caller]
     pub fn serve_forever(&self) -> Result {
         if self.0.forever.borrow().is_some() {

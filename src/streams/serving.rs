@@ -23,7 +23,8 @@ use crate::spawning::spawn;
 /// When the callback returns, its writer is dropped, and so the connection is closed and
 /// what was written is sent. If it fails or panics, the exception handler is told and the
 /// connection is closed, which others are not concerned by; as it is if the task is
-/// cancelled.
+/// cancelled. An error that a peer causes by cutting the connection, a reset or a pipe that
+/// is broken, is nobody's mistake: it is a `tracing` event of level debug and no report.
 ///
 /// ```
 /// use stackio::{StreamReader, StreamWriter, open_connection, start_server};

@@ -122,7 +122,9 @@ impl ClientConfigBuilder {
         self
     }
 
-    /// How long the end may take (`ssl_shutdown_timeout`); 30 s by default.
+    /// How long the end may take (`ssl_shutdown_timeout`); 30 s by default. It begins
+    /// anew if the peer has got something meanwhile, so one that reads slowly gets
+    /// everything that was written; asyncio's covers the whole end.
     pub fn shutdown_timeout(mut self, limit: Duration) -> ClientConfigBuilder {
         self.common.limits.shutdown = limit;
         self
