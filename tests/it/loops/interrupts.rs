@@ -30,6 +30,9 @@ fn play_on_a_main_thread(scenario: fn()) -> ExitStatus {
     if !is_child() {
         return play().status;
     }
+    // SAFETY: sets what a signal does by itself: a shell has the processes that it starts in the
+    // background ignore this one.
+    unsafe { libc::signal(libc::SIGINT, libc::SIG_DFL) };
     // SAFETY: this process has only libtest's waiting thread beside this one, which holds no
     // lock that the scenario needs.
     match unsafe { libc::fork() } {
