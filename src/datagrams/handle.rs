@@ -112,7 +112,8 @@ impl DatagramTransport {
         self.0.get_extra_info()
     }
 
-    /// Its own address; `None` once it is closed, and of Unix sockets.
+    /// Its own address; `None` of Unix sockets. Once it is closed it is what was said
+    /// [last](ExtraInfo::local_addr), and `None` if nobody had asked.
     pub fn local_addr(&self) -> Option<SocketAddr> {
         self.get_extra_info().local_addr.as_ref().and_then(Address::inet)
     }
