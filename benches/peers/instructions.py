@@ -14,7 +14,6 @@ In a server loaded by 64 connections all are ready whenever it looks, since the 
 fewer polls per request than in earnest. `-c 1` measures the opposite.
 """
 import argparse
-import os
 import re
 import tempfile
 import time
@@ -114,8 +113,7 @@ def drive(kind, size, conns, requests):
     """Sends that many requests; gives how many were answered."""
     if isinstance(kind, tuple):
         command, depth = kind
-        peers.on_client_cpu(["redis-benchmark", "-p", peers.PORT, "-c", min(conns, 50), "-P", depth,
-                             "-n", requests, "-t", command, "--csv"], limit=300)
+        peers.redis_benchmark(command, depth, requests, min(conns, 50), limit=300)
         return requests
     return peers.load(kind, limit=300, conns=conns, size=size, requests=requests)["n"]
 

@@ -153,10 +153,21 @@ def serving(name, workload, wrap=()):
 
 def on_client_cpu(line, limit=60):
     line = ["taskset", "-c", "1", *(str(word) for word in line)]
-    ended = subprocess.run(line, capture_output=True, text=True, timeout=limit)
+    try:
+        ended = subprocess.run(line, capture_output=True, text=True, timeout=limit)
+    except subprocess.TimeoutExpired:
+        raise Failed("the client timed out") from None
     if ended.returncode:
         raise Failed((ended.stderr.strip().splitlines() or ["the client failed"])[-1][:200])
     return ended.stdout
+
+
+def redis_benchmark(test, depth, requests, conns=50, limit=60):
+    """Loads a server that speaks RESP; gives what was printed. What is asked for is there."""
+    line = ["redis-benchmark", "-p", PORT, "--csv", "-t"]
+    if test == "get":
+        on_client_cpu([*line, "set", "-c", 1, "-n", 1], limit)
+    return on_client_cpu([*line, test, "-c", conns, "-P", depth, "-n", requests], limit)
 
 
 def load(kind, pid=0, limit=60, **flags):
@@ -220,4 +231,6 @@ def save(part, figures):
     for key, rows in figures.items():
         kept.setdefault(key, {}).update(rows)
     kept["machine"] = machine()
-    path.write_text(json.dumps(kept, indent=1, sort_keys=True) + "\n")
+    text = json.dumps(kept, indent=1, sort_keys=True)
+    # An error may name a file.
+    path.write_text(text.replace(str(OUT), "target").replace(str(Path.home()), "~") + "\n")
