@@ -161,6 +161,10 @@ impl Clock {
         Clock::Monotonic(std::time::Instant::now())
     }
 
+    pub(crate) fn is_virtual(&self) -> bool {
+        matches!(self, Clock::Virtual(_))
+    }
+
     pub(crate) fn now(&self) -> Instant {
         match self {
             Clock::Monotonic(start) => Instant(nanos(start.elapsed())),

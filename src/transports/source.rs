@@ -110,12 +110,6 @@ impl Source {
         Ok(Source::Writing(waitable(pipe)?))
     }
 
-    /// Whether reading before the selector has said anything may find an end that is
-    /// none: a FIFO to which nobody has begun to write.
-    pub(crate) fn may_seem_ended(&self) -> bool {
-        matches!(self, Source::Reading(_)) && self.short_read_empties()
-    }
-
     pub(crate) fn can_read(&self) -> bool {
         !matches!(self, Source::Writing(_))
     }

@@ -15,7 +15,6 @@ use std::io;
 use std::rc::Rc;
 
 use super::StreamTransport;
-use crate::clock::Clock;
 use crate::constants::{LINGER_LIMIT, LINGER_SENT, LINGER_STALLS, LINGER_TIME};
 use crate::exceptions::Error;
 use crate::handles::TimerHandle;
@@ -104,7 +103,7 @@ impl StreamTransport {
 
     fn look_again_later(self: &Rc<Self>) {
         // A virtual clock would jump to the timer at once, and time is not to pass for it.
-        if !matches!(self.link.scheduler.clock(), Clock::Virtual(_))
+        if !self.link.scheduler.clock().is_virtual()
             && let Some(lingering) = &*self.lingering.borrow()
         {
             let late = self.clone();
@@ -150,7 +149,7 @@ impl StreamTransport {
         let mut buffer = self.buffer.take();
         let (read, room) = (self.read(&mut buffer), buffer.len());
         self.buffer.give_back(buffer);
-        let virtually = matches!(self.link.scheduler.clock(), Clock::Virtual(_));
+        let virtually = self.link.scheduler.clock().is_virtual();
         let emptied = matches!(read, Ok(length) if length < room && self.short_read_empties);
         match read {
             Ok(1..) if emptied && virtually => self.end_lingering(None),

@@ -86,9 +86,10 @@ impl StreamTransport {
         });
         begin(&transport, waiter, |transport| {
             transport.note_outstanding();
-            let seems_ended = transport.source.borrow().as_ref().map(Source::may_seem_ended);
+            let is_pipe = transport.short_read_empties && !transport.can_write();
             match transport.can_read() {
-                true if seems_ended == Some(true) => transport.did(Direction::Read, Did::Nothing),
+                // A FIFO to which nobody has begun to write would seem to have ended.
+                true if is_pipe => transport.did(Direction::Read, Did::Nothing),
                 true => transport.want(Direction::Read),
                 // What is only written is watched for its reader's going away.
                 false => transport.register(),
