@@ -46,8 +46,8 @@ const SELECT_INTERVAL_MS: u64 = 8;
 /// How many handles may run before the clock that counts that is looked at again.
 const HANDLES_PER_LOOK: u32 = 8;
 
-/// How long the selector may go unasked whatever the budget of handles: asking it takes a
-/// few hundred nanoseconds, which are a few per cent of this.
+/// How long the selector may go unasked whatever the budget of handles: asking it takes
+/// about 0.1 us, which is half a per cent of this.
 const QUICK: Duration = Duration::from_micros(20);
 
 /// Timers that are due so long after the selector was asked may be due before it is asked

@@ -50,13 +50,10 @@ pub(crate) struct Coroutine {
     pub(crate) fiber: Fiber,
 }
 
-/// A task, as the door sees it.
-pub(crate) trait Current: AnyFuture {}
-
 thread_local! {
     /// The task that runs now on this thread, on the stack of whoever runs it; null if
     /// none does.
-    static CURRENT: Cell<*const Rc<dyn Current>> = const { Cell::new(ptr::null()) };
+    static CURRENT: Cell<*const Rc<dyn AnyFuture>> = const { Cell::new(ptr::null()) };
     /// Its coroutine.
     static COROUTINE: Cell<*const Coroutine> = const { Cell::new(ptr::null()) };
     static OPERATIONS: Cell<u32> = const { Cell::new(0) };
@@ -66,20 +63,20 @@ thread_local! {
 }
 
 /// The task that runs now on this thread.
-pub(crate) fn current() -> Option<Rc<dyn Current>> {
+pub(crate) fn current() -> Option<Rc<dyn AnyFuture>> {
     // SAFETY: `Entered` borrows it, and puts the former one back when it is dropped.
     unsafe { CURRENT.get().as_ref() }.cloned()
 }
 
 /// As long as it lives, which is until it is dropped, the task is the current one.
 pub(crate) struct Entered<'a> {
-    former: (*const Rc<dyn Current>, *const Coroutine),
-    task: PhantomData<&'a Rc<dyn Current>>,
+    former: (*const Rc<dyn AnyFuture>, *const Coroutine),
+    task: PhantomData<&'a Rc<dyn AnyFuture>>,
 }
 
 impl<'a> Entered<'a> {
     #[inline(always)]
-    pub(crate) fn new(task: &'a Rc<dyn Current>, coroutine: &'a Coroutine) -> Entered<'a> {
+    pub(crate) fn new(task: &'a Rc<dyn AnyFuture>, coroutine: &'a Coroutine) -> Entered<'a> {
         OPERATIONS.set(OPERATIONS_PER_STEP);
         let former = (CURRENT.replace(task), COROUTINE.replace(coroutine));
         Entered { former, task: PhantomData }

@@ -12,27 +12,27 @@
 //! An unfinished task is always in one of three states: it waits for a future,
 //! with its wakeup among that future's callbacks; or its next step is in the
 //! ready queue; or it is running. A step that is queued is remembered in
-//! `pending`, so there is never more than one.
+//! `queued`, so there is never more than one.
 
 use std::rc::Rc;
 
 use crate::context::Variables;
-use crate::coroutines::{Current, Entered};
+use crate::coroutines::Entered;
 use crate::exceptions::{Error, ErrorKind, Result};
 use crate::fiber::resuming;
 use crate::future_core::{AnyFuture, CallbackId};
 use crate::instruments::{FlowEvent, Outcome, TaskRef};
-use crate::task_core::{Pending, TaskCore, TaskObject, unregister};
+use crate::task_core::{TaskCore, TaskObject, unregister};
 
 /// Puts the task's next step into the ready queue.
 #[inline(always)]
-pub(crate) fn push(task: Rc<dyn TaskObject>, pending: Pending) {
+pub(crate) fn push(task: Rc<dyn TaskObject>) {
     let core = task.task();
     // One that is disposed of may still be among the callbacks of what it waited for.
     if core.future.is_done() || core.coroutine.disposed.get() {
         return;
     }
-    core.pending.set(pending);
+    core.queued.set(true);
     let scheduler = core.future.scheduler.clone();
     if scheduler.is_watched() {
         let name = core.title();
@@ -44,7 +44,7 @@ pub(crate) fn push(task: Rc<dyn TaskObject>, pending: Pending) {
 
 /// Schedules the first step.
 pub(crate) fn schedule_first_step(task: Rc<dyn TaskObject>) {
-    push(task, Pending::Step);
+    push(task);
 }
 
 /// One step: sends into the coroutine, or throws the error in, and deals with
@@ -54,14 +54,12 @@ pub(crate) fn schedule_first_step(task: Rc<dyn TaskObject>) {
 /// costs as much as the switch: from here to it all is inlined.
 pub(crate) fn run_pending(task: Rc<dyn TaskObject>) {
     let core = task.task();
-    match core.pending.replace(Pending::None) {
-        Pending::None => return,
-        Pending::Step => {}
-        Pending::Wakeup => {
-            if let Some(future) = core.coroutine.take_awaited() {
-                core.coroutine.thrown.set(future.core().take_error());
-            }
-        }
+    if !core.queued.replace(false) {
+        return;
+    }
+    // It was woken by that.
+    if let Some(future) = core.coroutine.take_awaited() {
+        core.coroutine.thrown.set(future.core().take_error());
     }
     if core.must_cancel.replace(false) {
         be_cancelled(core);
@@ -90,7 +88,7 @@ pub(crate) fn dispose(task: Rc<dyn TaskObject>) {
     let core = task.task();
     let awaited = core.coroutine.take_awaited();
     drop(awaited);
-    core.pending.set(Pending::None);
+    core.queued.set(false);
     core.coroutine.disposed.set(true);
     core.coroutine.thrown.set(Some(Error::cancelled_with("the event loop is closing")));
     let resumed = resume(&task, core);
@@ -103,7 +101,7 @@ pub(crate) fn force_end(task: Rc<dyn TaskObject>) -> bool {
     let core = task.task();
     // Current all the while: a body that swallows the unwinding and goes on to
     // wait has to come to the door, where the next one begins.
-    let current: Rc<dyn Current> = task.clone();
+    let current: Rc<dyn AnyFuture> = task.clone();
     let entered = Entered::new(&current, &core.coroutine);
     Variables::swap(&core.context);
     let unwound = core.coroutine.fiber.unwind();
@@ -135,7 +133,7 @@ fn resume(task: &Rc<dyn TaskObject>, core: &TaskCore) -> Resumed {
             return Resumed::Gone;
         }
     }
-    let current: Rc<dyn Current> = task.clone();
+    let current: Rc<dyn AnyFuture> = task.clone();
     let entered = Entered::new(&current, &core.coroutine);
     Variables::swap(&core.context);
     let ended = run_coroutine(task, core);
@@ -155,7 +153,7 @@ fn resume(task: &Rc<dyn TaskObject>, core: &TaskCore) -> Resumed {
 #[inline(always)]
 fn go_on(task: Rc<dyn TaskObject>, resumed: Resumed) {
     match resumed {
-        Resumed::Yielded => push(task, Pending::Step),
+        Resumed::Yielded => push(task),
         Resumed::Awaits(future) => wait_for(task, future),
         Resumed::Ended => end(task),
         Resumed::Gone => {}
@@ -206,7 +204,7 @@ fn refuse(task: Rc<dyn TaskObject>, future: &dyn AnyFuture) {
         false => format!("{} belongs to a different loop", future.label()),
     };
     core.coroutine.thrown.set(Some(Error::text(ErrorKind::Runtime, text)));
-    push(task, Pending::Step);
+    push(task);
 }
 
 /// The coroutine has ended: the task gets its outcome.

@@ -9,7 +9,6 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 
 use crate::context::Variables;
-use crate::coroutines::Current;
 use crate::events::{Runnable, Standing};
 use crate::exceptions::{Error, Result};
 use crate::fiber::{Owner, is_forced_unwind};
@@ -18,7 +17,7 @@ use crate::futures::Future;
 use crate::instruments::FutureId;
 use crate::reports::drop_value;
 use crate::steps::{push, run_pending};
-use crate::task_core::{Pending, TaskCore, TaskObject, cancel};
+use crate::task_core::{TaskCore, TaskObject, cancel};
 
 /// A task: a future, and the coroutine that gives its result.
 #[repr(C)]
@@ -74,8 +73,6 @@ impl<T: 'static, F: FnOnce() -> Result<T> + 'static> Promise<T> for TaskCell<T, 
     }
 }
 
-impl<T: 'static, F: FnOnce() -> Result<T> + 'static> Current for TaskCell<T, F> {}
-
 impl<T, F> Owner for TaskCell<T, F> {
     fn describe(&self, out: &mut dyn fmt::Write) -> fmt::Result {
         match self.task.name.try_borrow() {
@@ -105,7 +102,7 @@ impl<T: 'static, F: FnOnce() -> Result<T> + 'static> Runnable for TaskCell<T, F>
 
 impl<T: 'static, F: FnOnce() -> Result<T> + 'static> DoneCallback for TaskCell<T, F> {
     fn schedule(self: Rc<Self>, _: &Rc<dyn AnyFuture>) {
-        push(self, Pending::Wakeup);
+        push(self);
     }
 
     fn wakes(&self) -> Option<(FutureId, String)> {

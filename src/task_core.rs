@@ -8,7 +8,7 @@ use std::rc::Rc;
 use smallvec::SmallVec;
 
 use crate::context::Variables;
-use crate::coroutines::{Coroutine, Current};
+use crate::coroutines::Coroutine;
 use crate::events::{Runnable, Scheduler};
 use crate::exceptions::{Error, Result};
 use crate::future_core::{AnyFuture, DoneCallback, FutureCore};
@@ -30,23 +30,14 @@ impl fmt::Display for Name {
     }
 }
 
-/// The step that waits in the ready queue.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Pending {
-    None,
-    /// To send, or to throw what is set to be thrown.
-    Step,
-    /// To send, or to throw the error of the future that it has waited for.
-    Wakeup,
-}
-
 /// A task, whatever its types: a future, and what it has beside that.
 ///
 /// In the order in which a step needs it. Ten thousand tasks in turn are each out of
 /// the processor's nearer caches when their turn comes, and every line costs.
 #[repr(C)]
 pub(crate) struct TaskCore {
-    pub(crate) pending: Cell<Pending>,
+    /// Whether its next step is in the ready queue.
+    pub(crate) queued: Cell<bool>,
     /// Whether the next step, or the next future, is to be cancelled.
     pub(crate) must_cancel: Cell<bool>,
     /// Set while a cancellation walks along a chain of tasks through this one.
@@ -67,7 +58,7 @@ pub(crate) struct TaskCore {
 }
 
 /// A task of whatever type.
-pub(crate) trait TaskObject: Current + Runnable + DoneCallback {
+pub(crate) trait TaskObject: AnyFuture + Runnable + DoneCallback {
     fn task(&self) -> &TaskCore;
     /// Takes a stack and sets the body up on it.
     fn start(self: Rc<Self>) -> Result;
@@ -81,7 +72,7 @@ impl TaskCore {
     #[inline(always)]
     pub(crate) fn new(future: FutureCore, name: Name, stack_size: usize) -> TaskCore {
         TaskCore {
-            pending: Cell::new(Pending::None),
+            queued: Cell::new(false),
             must_cancel: Cell::new(false),
             walked: Cell::new(false),
             cancel_requests: Cell::new(0),
@@ -107,7 +98,7 @@ impl TaskCore {
 
     /// Whether its next step is in the ready queue.
     pub(crate) fn is_ready(&self) -> bool {
-        self.pending.get() != Pending::None
+        self.queued.get()
     }
 
     /// The error for the last request to cancel it.

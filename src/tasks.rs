@@ -255,7 +255,7 @@ impl fmt::Debug for AnyTask {
 
 /// The task that is running now, `None` in a callback and outside of a loop.
 pub fn current_task() -> Option<AnyTask> {
-    current().map(|task| AnyTask(task))
+    current().map(AnyTask)
 }
 
 /// The unfinished tasks of the loop that is running, in the order of their
