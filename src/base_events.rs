@@ -44,7 +44,7 @@ const RELEASE_BATCH: usize = 64;
 const SELECT_INTERVAL_MS: u64 = 8;
 
 /// How many handles may run before the clock that counts that is looked at again.
-const HANDLES_PER_LOOK: u32 = 8;
+const HANDLES_PER_LOOK: usize = 8;
 
 /// How long the selector may go unasked whatever the budget of handles: asking it takes
 /// about 0.1 us, which is half a per cent of this.
@@ -74,13 +74,16 @@ pub(crate) struct Inner {
     pub(crate) scheduler: Rc<Scheduler>,
     pub(crate) driver: Rc<Driver>,
     pub(crate) remote: Arc<Remote>,
-    select_budget: u32,
-    /// Handles run since the selector was asked, and when that was.
-    unasked: Cell<(u32, u64)>,
+    select_budget: usize,
+    /// How many handles may run before the selector is asked again.
+    budget: Cell<usize>,
+    /// How many may run before the loop looks at anything.
+    unlooked: Cell<usize>,
+    /// When the selector was asked, in the loop's time and on the coarse clock.
+    asked: Cell<Instant>,
+    asked_coarsely: Cell<u64>,
     pub(crate) stopping: Cell<bool>,
     pub(crate) running: Cell<bool>,
-    /// The same in the loop's time.
-    asked: Cell<Instant>,
     /// What the loop waits for that is neither timer nor descriptor.
     outstanding: Rc<Cell<usize>>,
     services: RefCell<Vec<Rc<dyn Any>>>,
@@ -138,11 +141,13 @@ impl EventLoop {
             scheduler,
             driver,
             remote,
-            select_budget: options.select_budget.max(1),
-            unasked: Cell::new((0, 0)),
+            select_budget: options.select_budget.max(1) as usize,
+            budget: Cell::new(0),
+            unlooked: Cell::new(0),
+            asked: Cell::new(Instant::default()),
+            asked_coarsely: Cell::new(0),
             stopping: Cell::new(false),
             running: Cell::new(false),
-            asked: Cell::new(Instant::default()),
             outstanding: Rc::new(Cell::new(0)),
             services: RefCell::new(Vec::new()),
             watchdog: RefCell::new(None),
@@ -258,18 +263,14 @@ impl EventLoop {
             self.ask(ready)?;
         } else {
             inner.remote.drain(&inner.scheduler);
-            let near = match scheduler.clock() {
-                Clock::Virtual(clock) => clock.now(),
-                Clock::Monotonic(_) => inner.asked.get() + NEAR,
-            };
-            if scheduler.earliest_timer().is_some_and(|first| first <= near) {
+            if inner.is_timer_near() {
                 scheduler.push_due_timers(scheduler.now());
             }
         }
         let left = Cell::new(scheduler.ready_len());
         let watchdog = scheduler.reports().is_debug().then(|| inner.watchdog());
         let watchdog = watchdog.as_deref();
-        let run = || run_ready(scheduler, &left, watchdog);
+        let run = || inner.run_ready(&left, watchdog);
         while let Err(panic) = catch_unwind(AssertUnwindSafe(run)) {
             let text = "something that the event loop called panicked";
             let context = ExceptionContext::new(ExceptionSource::Loop, text);
@@ -282,14 +283,13 @@ impl EventLoop {
     /// Whether the selector has gone unasked for long enough.
     fn must_ask(&self, ready: usize) -> bool {
         let inner = &*self.0;
-        let (before, asked_at) = inner.unasked.get();
-        let handles = before.saturating_add(u32::try_from(ready).unwrap_or(u32::MAX));
-        inner.unasked.set((handles, asked_at));
-        if handles / inner.select_budget > before / inner.select_budget {
-            return inner.select_budget == 1 || !self.was_asked_just_now();
+        inner.unlooked.set(HANDLES_PER_LOOK);
+        if let Some(budget @ 1..) = inner.budget.get().checked_sub(ready) {
+            inner.budget.set(budget);
+            return coarse_millis() > inner.asked_coarsely.get() + SELECT_INTERVAL_MS;
         }
-        let looked = handles / HANDLES_PER_LOOK > before / HANDLES_PER_LOOK;
-        looked && coarse_millis() > asked_at + SELECT_INTERVAL_MS
+        inner.budget.set(inner.select_budget);
+        inner.select_budget == 1 || !self.was_asked_just_now()
     }
 
     /// Whether what has run since was so quick that asking again would take longer. A
@@ -309,7 +309,9 @@ impl EventLoop {
         let now = inner.scheduler.now();
         inner.scheduler.push_due_timers(now);
         inner.asked.set(now);
-        inner.unasked.set((0, coarse_millis()));
+        inner.asked_coarsely.set(coarse_millis());
+        inner.budget.set(inner.select_budget);
+        inner.unlooked.set(HANDLES_PER_LOOK);
         Ok(())
     }
 
@@ -343,17 +345,48 @@ impl EventLoop {
     }
 }
 
-/// Runs what is ready, at most `left`. Bodies and callbacks catch their own panics;
-/// what comes out of here is one in a destructor.
-#[inline]
-fn run_ready(scheduler: &Scheduler, left: &Cell<usize>, watchdog: Option<&Watchdog>) {
-    while left.get() > 0 && !scheduler.reports().is_interrupted() {
-        left.set(left.get() - 1);
-        match (scheduler.pop_ready(), watchdog) {
-            (Some(runnable), None) => runnable.run(),
-            (Some(runnable), Some(watchdog)) => watchdog.run(scheduler, runnable),
-            (None, _) => return,
+impl Inner {
+    /// Runs what is ready, at most `left`, and then the next iterations, as long as
+    /// nothing is to be looked at between two of them. Bodies and callbacks catch their
+    /// own panics; what comes out of here is one in a destructor.
+    #[inline]
+    fn run_ready(&self, left: &Cell<usize>, watchdog: Option<&Watchdog>) {
+        let scheduler = &*self.scheduler;
+        while !scheduler.reports().is_interrupted() {
+            if left.get() == 0 && watchdog.is_none() {
+                left.set(self.next_iteration());
+            }
+            match (scheduler.pop_ready(left), watchdog) {
+                (Some(runnable), None) => runnable.run(),
+                (Some(runnable), Some(watchdog)) => watchdog.run(scheduler, runnable),
+                (None, _) => return,
+            }
         }
+    }
+
+    /// How many handles the next iteration runs, if it can begin at once; else none.
+    #[inline]
+    fn next_iteration(&self) -> usize {
+        let ready = self.scheduler.ready_len();
+        let looks = ready >= self.unlooked.get().min(self.budget.get())
+            || self.scheduler.reports().is_debug();
+        if looks || self.stopping.get() || self.remote.has_some() || self.is_timer_near() {
+            return 0;
+        }
+        self.unlooked.set(self.unlooked.get() - ready);
+        self.budget.set(self.budget.get() - ready);
+        ready
+    }
+
+    /// Whether a timer may be due before the selector is asked again.
+    #[inline]
+    fn is_timer_near(&self) -> bool {
+        let Some(first) = self.scheduler.earliest_timer() else { return false };
+        let near = match self.scheduler.clock() {
+            Clock::Virtual(clock) => clock.now(),
+            Clock::Monotonic(_) => self.asked.get() + NEAR,
+        };
+        first <= near
     }
 }
 

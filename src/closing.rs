@@ -47,9 +47,9 @@ fn end_task(task: &Rc<dyn TaskObject>) -> bool {
         return false;
     }
     if !task.core().is_done() {
-        dispose(task.clone());
+        dispose(task);
     }
-    task.core().is_done() || force_end(task.clone())
+    task.core().is_done() || force_end(task)
 }
 
 /// The same, for a task of which one has only the future.

@@ -20,11 +20,11 @@ use std::cell::Cell;
 use std::marker::PhantomData;
 use std::mem::ManuallyDrop;
 use std::panic::Location;
-use std::ptr;
+use std::ptr::{self, NonNull};
 use std::rc::Rc;
 
 use crate::exceptions::{Error, ErrorKind, Result};
-use crate::fiber::{Fiber, Refusal};
+use crate::fiber::{Fiber, Owner, Refusal};
 use crate::future_core::AnyFuture;
 use crate::futures::Future;
 use crate::traces::{Begin, Trace};
@@ -48,47 +48,56 @@ pub(crate) struct Coroutine {
     /// Set while it is resumed only to tell what is on its stack.
     inspected: Cell<bool>,
     pub(crate) fiber: Fiber,
+    /// The task that it belongs to, from its start on.
+    task: Cell<Option<NonNull<dyn AnyFuture>>>,
 }
 
 thread_local! {
-    /// The task that runs now on this thread, on the stack of whoever runs it; null if
-    /// none does.
-    static CURRENT: Cell<*const Rc<dyn AnyFuture>> = const { Cell::new(ptr::null()) };
-    /// Its coroutine.
-    static COROUTINE: Cell<*const Coroutine> = const { Cell::new(ptr::null()) };
+    /// The coroutine of the task that runs now on this thread; null if none does.
+    static CURRENT: Cell<*const Coroutine> = const { Cell::new(ptr::null()) };
     static OPERATIONS: Cell<u32> = const { Cell::new(0) };
     /// What an inspected coroutine found on its stack.
     static TRACE: ManuallyDrop<Cell<Trace>> =
         const { ManuallyDrop::new(Cell::new(Trace::nothing())) };
 }
 
+/// The coroutine of the task that runs now on this thread.
+#[inline(always)]
+fn running() -> Option<&'static Coroutine> {
+    // SAFETY: `Entered` borrows it, and puts the former one back when it is dropped. It
+    // is not 'static: nobody here keeps it longer than the task runs.
+    unsafe { CURRENT.get().as_ref() }
+}
+
 /// The task that runs now on this thread.
 pub(crate) fn current() -> Option<Rc<dyn AnyFuture>> {
-    // SAFETY: `Entered` borrows it, and puts the former one back when it is dropped.
-    unsafe { CURRENT.get().as_ref() }.cloned()
+    let task = running()?.task.get()?.as_ptr();
+    // SAFETY: `start` was given it by a task that owns the coroutine, and the coroutine is
+    // alive; so it is what `Rc::into_raw` gives for that task, with a count of 1 or more.
+    unsafe {
+        Rc::increment_strong_count(task);
+        Some(Rc::from_raw(task))
+    }
 }
 
 /// As long as it lives, which is until it is dropped, the task is the current one.
 pub(crate) struct Entered<'a> {
-    former: (*const Rc<dyn AnyFuture>, *const Coroutine),
-    task: PhantomData<&'a Rc<dyn AnyFuture>>,
+    former: *const Coroutine,
+    coroutine: PhantomData<&'a Coroutine>,
 }
 
 impl<'a> Entered<'a> {
     #[inline(always)]
-    pub(crate) fn new(task: &'a Rc<dyn AnyFuture>, coroutine: &'a Coroutine) -> Entered<'a> {
+    pub(crate) fn new(coroutine: &'a Coroutine) -> Entered<'a> {
         OPERATIONS.set(OPERATIONS_PER_STEP);
-        let former = (CURRENT.replace(task), COROUTINE.replace(coroutine));
-        Entered { former, task: PhantomData }
+        Entered { former: CURRENT.replace(coroutine), coroutine: PhantomData }
     }
 }
 
 impl Drop for Entered<'_> {
     #[inline(always)]
     fn drop(&mut self) {
-        OPERATIONS.set(OPERATIONS_PER_STEP);
-        CURRENT.set(self.former.0);
-        COROUTINE.set(self.former.1);
+        CURRENT.set(self.former);
     }
 }
 
@@ -102,7 +111,25 @@ impl Coroutine {
             disposed: Cell::new(false),
             inspected: Cell::new(false),
             fiber: Fiber::new(),
+            task: Cell::new(None),
         }
+    }
+
+    /// Gives it a stack and a body, which runs at the first resume.
+    ///
+    /// # Safety
+    ///
+    /// The coroutine is a part of `task`, which stays alive until the body has ended.
+    pub(crate) unsafe fn start<T: AnyFuture + Owner>(
+        &self,
+        task: &Rc<T>,
+        stack_size: usize,
+        body: impl FnOnce() + 'static,
+    ) -> Result {
+        let this: Rc<dyn AnyFuture> = task.clone();
+        self.task.set(NonNull::new(Rc::as_ptr(&this).cast_mut()));
+        // SAFETY: what is in an `Rc` does not move; it lives long enough, as promised.
+        Ok(unsafe { self.fiber.start(stack_size, &**task, body) }?)
     }
 
     /// The future that it waits for.
@@ -158,9 +185,7 @@ fn outside() -> Error {
 #[inline(always)]
 #[track_caller]
 pub(crate) fn suspend(awaited: Option<Rc<dyn AnyFuture>>) -> Result {
-    // SAFETY: the pointer is to the coroutine of the current task, which is alive:
-    // whoever made it current holds it until it has been resumed and has come back.
-    let coroutine = unsafe { COROUTINE.get().as_ref() }.ok_or_else(outside)?;
+    let coroutine = running().ok_or_else(outside)?;
     coroutine.may_suspend()?;
     coroutine.awaited.set(awaited);
     coroutine.suspended_at.set(Some(Location::caller()));
@@ -190,7 +215,7 @@ impl Coroutine {
     /// without the generators that it is in.
     pub(crate) fn inspect(&self) -> Trace {
         if self.fiber.is_running() {
-            let is_current = ptr::eq(COROUTINE.get(), self);
+            let is_current = ptr::eq(CURRENT.get(), self);
             let begin = if is_current { Begin::Here } else { Begin::OnOwnStack };
             return Trace::capture(self.fiber.base(), begin);
         }
@@ -206,16 +231,12 @@ impl Coroutine {
 
 /// Fails as suspending would, before something is begun that ends in it.
 pub(crate) fn check_suspendable() -> Result {
-    // SAFETY: as in `suspend`.
-    let coroutine = unsafe { COROUTINE.get().as_ref() }.ok_or_else(outside)?;
-    coroutine.may_suspend()
+    running().ok_or_else(outside)?.may_suspend()
 }
 
 /// Whether the current task could be suspended now.
 pub(crate) fn can_suspend() -> bool {
-    // SAFETY: as in `suspend`.
-    let coroutine = unsafe { COROUTINE.get().as_ref() };
-    coroutine.is_some_and(|coroutine| {
+    running().is_some_and(|coroutine| {
         coroutine.fiber.is_running() && !coroutine.fiber.would_refuse(coroutine.disposed.get())
     })
 }
@@ -231,7 +252,7 @@ pub(crate) fn spend_operation() -> Result {
         return Ok(());
     }
     // Outside of a task there is nobody to give way to.
-    if COROUTINE.get().is_null() { Ok(()) } else { suspend(None) }
+    if CURRENT.get().is_null() { Ok(()) } else { suspend(None) }
 }
 
 /// Gives way to everything else that is ready, for one iteration of the loop.

@@ -154,8 +154,10 @@ impl Scheduler {
         self.ready.borrow().len()
     }
 
+    /// The first of the queue, if any of these is left to run.
     #[inline]
-    pub(crate) fn pop_ready(&self) -> Option<Rc<dyn Runnable>> {
+    pub(crate) fn pop_ready(&self, left: &Cell<usize>) -> Option<Rc<dyn Runnable>> {
+        left.set(left.get().checked_sub(1)?);
         self.ready.borrow_mut().pop_front()
     }
 

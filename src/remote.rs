@@ -85,10 +85,16 @@ impl Remote {
         self.held.load(Ordering::SeqCst)
     }
 
+    /// Whether other threads have asked for something.
+    #[inline]
+    pub(crate) fn has_some(&self) -> bool {
+        self.some.load(Ordering::Acquire)
+    }
+
     /// Schedules what other threads have asked for.
     #[inline]
     pub(crate) fn drain(&self, scheduler: &Rc<Scheduler>) {
-        if self.some.load(Ordering::Acquire) {
+        if self.has_some() {
             self.drain_some(scheduler);
         }
     }

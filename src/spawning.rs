@@ -8,7 +8,7 @@ use crate::exceptions::Result;
 use crate::future_core::FutureCore;
 use crate::futures::Future;
 use crate::instruments::{FlowEvent, TaskRef};
-use crate::steps::{schedule_first_step, step_eagerly};
+use crate::steps::{schedule_step, step_eagerly};
 use crate::task_cell::TaskCell;
 use crate::task_core::{Name, TaskCore, TaskObject, register};
 use crate::tasks::Task;
@@ -124,22 +124,22 @@ impl TaskBuilder {
         let core = TaskCore::new(FutureCore::new(scheduler), name, stack_size);
         core.context.set(self.context.map_or_else(Variables::copy, |context| context.variables()));
         let cell = Rc::new(TaskCell::new(core, body));
-        launch(cell.clone(), eager);
+        launch(cell.clone(), cell.task(), eager);
         Task(Future(cell))
     }
 }
 
-fn launch(task: Rc<dyn TaskObject>, eager: bool) {
-    register(task.clone());
-    let scheduler = &task.core().scheduler;
-    if scheduler.is_watched() {
-        let (name, at) = (task.task().title(), task.core().created_at);
-        let seen = TaskRef { id: task.core().id(), name: &name };
-        scheduler.emit(&FlowEvent::TaskCreated { task: seen, at });
+fn launch(task: Rc<dyn TaskObject>, core: &TaskCore, eager: bool) {
+    register(task.clone(), core);
+    let future = &core.future;
+    if future.scheduler.is_watched() {
+        let name = core.title();
+        let task = TaskRef { id: future.id(), name: &name };
+        future.scheduler.emit(&FlowEvent::TaskCreated { task, at: future.created_at });
     }
     if eager {
-        step_eagerly(task);
+        step_eagerly(task, core);
     } else {
-        schedule_first_step(task);
+        schedule_step(task, core);
     }
 }

@@ -26,34 +26,29 @@ use crate::task_core::{TaskCore, TaskObject, unregister};
 
 /// Puts the task's next step into the ready queue.
 #[inline(always)]
-pub(crate) fn push(task: Rc<dyn TaskObject>) {
-    let core = task.task();
+fn push(task: Rc<dyn TaskObject>, core: &TaskCore) {
     // One that is disposed of may still be among the callbacks of what it waited for.
     if core.future.is_done() || core.coroutine.disposed.get() {
         return;
     }
     core.queued.set(true);
-    let scheduler = core.future.scheduler.clone();
-    if scheduler.is_watched() {
-        let name = core.title();
-        let task = Some(TaskRef { id: core.future.id(), name: &name });
-        scheduler.emit(&FlowEvent::CallSoon { task });
+    if core.future.scheduler.is_watched() {
+        emit_call_soon(core);
     }
-    scheduler.push(task);
+    core.future.scheduler.push(task);
 }
 
-/// Schedules the first step.
-pub(crate) fn schedule_first_step(task: Rc<dyn TaskObject>) {
-    push(task);
+/// Schedules the first step, or the next one since what it waited for is done.
+pub(crate) fn schedule_step(task: Rc<dyn TaskObject>, core: &TaskCore) {
+    push(task, core);
 }
 
 /// One step: sends into the coroutine, or throws the error in, and deals with
-/// what it yields or how it ends.
+/// what it yields or how it ends. `core` is the task's, borrowed by whoever keeps it.
 ///
 /// The switch confuses the processor's prediction of returns, each of which then
 /// costs as much as the switch: from here to it all is inlined.
-pub(crate) fn run_pending(task: Rc<dyn TaskObject>) {
-    let core = task.task();
+pub(crate) fn run_pending(task: Rc<dyn TaskObject>, core: &TaskCore) {
     if !core.queued.replace(false) {
         return;
     }
@@ -65,7 +60,7 @@ pub(crate) fn run_pending(task: Rc<dyn TaskObject>) {
         be_cancelled(core);
     }
     let resumed = resume(&task, core);
-    go_on(task, resumed);
+    go_on(task, core, resumed);
 }
 
 /// A cancellation takes the place of what would be sent or thrown, unless that is one.
@@ -77,38 +72,37 @@ fn be_cancelled(core: &TaskCore) {
 
 /// Runs the first step of an eager task right now, inside whatever is running, which
 /// may be something that must not wait itself.
-pub(crate) fn step_eagerly(task: Rc<dyn TaskObject>) {
-    let resumed = resuming(|| resume(&task, task.task()));
-    go_on(task, resumed);
+pub(crate) fn step_eagerly(task: Rc<dyn TaskObject>, core: &TaskCore) {
+    let resumed = resuming(|| resume(&task, core));
+    go_on(task, core, resumed);
 }
 
 /// Resumes a task of a loop that is being closed, where its steps do not wait for
 /// their turn; what it waited for is forgotten.
-pub(crate) fn dispose(task: Rc<dyn TaskObject>) {
+pub(crate) fn dispose(task: &Rc<dyn TaskObject>) {
     let core = task.task();
     let awaited = core.coroutine.take_awaited();
     drop(awaited);
     core.queued.set(false);
     core.coroutine.disposed.set(true);
     core.coroutine.thrown.set(Some(Error::cancelled_with("the event loop is closing")));
-    let resumed = resume(&task, core);
-    go_on(task, resumed);
+    let resumed = resume(task, core);
+    go_on(task.clone(), core, resumed);
 }
 
 /// Unwinds a task that refuses to end; false if even that cannot be, and the task
 /// is given up.
-pub(crate) fn force_end(task: Rc<dyn TaskObject>) -> bool {
+pub(crate) fn force_end(task: &Rc<dyn TaskObject>) -> bool {
     let core = task.task();
     // Current all the while: a body that swallows the unwinding and goes on to
     // wait has to come to the door, where the next one begins.
-    let current: Rc<dyn AnyFuture> = task.clone();
-    let entered = Entered::new(&current, &core.coroutine);
+    let entered = Entered::new(&core.coroutine);
     Variables::swap(&core.context);
     let unwound = core.coroutine.fiber.unwind();
     Variables::swap(&core.context);
     drop(entered);
     if unwound {
-        end(task);
+        end(task.clone(), core);
         return true;
     }
     unregister(core);
@@ -133,13 +127,11 @@ fn resume(task: &Rc<dyn TaskObject>, core: &TaskCore) -> Resumed {
             return Resumed::Gone;
         }
     }
-    let current: Rc<dyn AnyFuture> = task.clone();
-    let entered = Entered::new(&current, &core.coroutine);
+    let entered = Entered::new(&core.coroutine);
     Variables::swap(&core.context);
     let ended = run_coroutine(task, core);
     Variables::swap(&core.context);
     drop(entered);
-    drop(current);
     if ended {
         return Resumed::Ended;
     }
@@ -151,11 +143,11 @@ fn resume(task: &Rc<dyn TaskObject>, core: &TaskCore) -> Resumed {
 }
 
 #[inline(always)]
-fn go_on(task: Rc<dyn TaskObject>, resumed: Resumed) {
+fn go_on(task: Rc<dyn TaskObject>, core: &TaskCore, resumed: Resumed) {
     match resumed {
-        Resumed::Yielded => push(task),
-        Resumed::Awaits(future) => wait_for(task, future),
-        Resumed::Ended => end(task),
+        Resumed::Yielded => push(task, core),
+        Resumed::Awaits(future) => wait_for(task, core, future),
+        Resumed::Ended => end(task, core),
         Resumed::Gone => {}
     }
 }
@@ -179,14 +171,14 @@ fn run_coroutine(task: &Rc<dyn TaskObject>, core: &TaskCore) -> bool {
 }
 
 /// The coroutine has yielded a future.
-fn wait_for(task: Rc<dyn TaskObject>, future: Rc<dyn AnyFuture>) {
-    let (core, awaited) = (task.task(), future.core());
+fn wait_for(task: Rc<dyn TaskObject>, core: &TaskCore, future: Rc<dyn AnyFuture>) {
+    let awaited = future.core();
     if !Rc::ptr_eq(&awaited.scheduler, &core.future.scheduler) || awaited.id() == core.future.id() {
-        return refuse(task, &*future);
+        return refuse(task, core, &*future);
     }
     core.coroutine.set_awaited(future.clone());
     let id = CallbackId::of(core.future.id());
-    awaited.add_callback(|| future.clone(), id, task.clone());
+    awaited.add_callback(|| future.clone(), id, task);
     if core.must_cancel.get() {
         let message = core.cancel_message();
         if future.clone().cancel_any(message.as_deref()) {
@@ -197,19 +189,17 @@ fn wait_for(task: Rc<dyn TaskObject>, future: Rc<dyn AnyFuture>) {
 
 /// A future that it cannot wait for: it is told so.
 #[cold]
-fn refuse(task: Rc<dyn TaskObject>, future: &dyn AnyFuture) {
-    let core = task.task();
+fn refuse(task: Rc<dyn TaskObject>, core: &TaskCore, future: &dyn AnyFuture) {
     let text = match future.core().id() == core.future.id() {
         true => format!("the task `{}` cannot await on itself", core.title()),
         false => format!("{} belongs to a different loop", future.label()),
     };
     core.coroutine.thrown.set(Some(Error::text(ErrorKind::Runtime, text)));
-    push(task);
+    push(task, core);
 }
 
 /// The coroutine has ended: the task gets its outcome.
-fn end(task: Rc<dyn TaskObject>) {
-    let core = task.task();
+fn end(task: Rc<dyn TaskObject>, core: &TaskCore) {
     let ended = core.ended.take().unwrap_or_else(|| Err(Error::cancelled()));
     if core.future.scheduler.is_watched() {
         emit_return(core, &ended);
@@ -238,6 +228,12 @@ fn end(task: Rc<dyn TaskObject>) {
 
 fn seen<'a>(core: &TaskCore, name: &'a str) -> TaskRef<'a> {
     TaskRef { id: core.future.id(), name }
+}
+
+#[cold]
+fn emit_call_soon(core: &TaskCore) {
+    let name = core.title();
+    core.future.scheduler.emit(&FlowEvent::CallSoon { task: Some(seen(core, &name)) });
 }
 
 #[cold]

@@ -16,7 +16,7 @@ use crate::future_core::{AnyFuture, DoneCallback, FutureCore, Promise, Slot};
 use crate::futures::Future;
 use crate::instruments::FutureId;
 use crate::reports::drop_value;
-use crate::steps::{push, run_pending};
+use crate::steps::{run_pending, schedule_step};
 use crate::task_core::{TaskCore, TaskObject, cancel};
 
 /// A task: a future, and the coroutine that gives its result.
@@ -86,7 +86,9 @@ impl<T, F> Owner for TaskCell<T, F> {
 impl<T: 'static, F: FnOnce() -> Result<T> + 'static> Runnable for TaskCell<T, F> {
     #[inline]
     fn run(self: Rc<Self>) {
-        run_pending(self);
+        // A borrow of its own, so that the step may move the handle into a queue.
+        let kept = self.clone();
+        run_pending(self, &kept.task);
     }
 
     fn describe(&self) -> Standing {
@@ -102,7 +104,8 @@ impl<T: 'static, F: FnOnce() -> Result<T> + 'static> Runnable for TaskCell<T, F>
 
 impl<T: 'static, F: FnOnce() -> Result<T> + 'static> DoneCallback for TaskCell<T, F> {
     fn schedule(self: Rc<Self>, _: &Rc<dyn AnyFuture>) {
-        push(self);
+        let kept = self.clone();
+        schedule_step(self, &kept.task);
     }
 
     fn wakes(&self) -> Option<(FutureId, String)> {
@@ -134,10 +137,9 @@ impl<T: 'static, F: FnOnce() -> Result<T> + 'static> TaskObject for TaskCell<T, 
             };
             cell.task.ended.set(Some(ended));
         };
-        // SAFETY: the cell is in an `Rc` that `entry` holds until the body has
-        // ended, so neither the fiber nor its owner moves before.
-        unsafe { self.task.coroutine.fiber.start(self.task.stack_size, &*self, entry) }?;
-        Ok(())
+        // SAFETY: the coroutine is the cell's, and `entry` holds the cell until the body
+        // has ended.
+        unsafe { self.task.coroutine.start(&self, self.task.stack_size, entry) }
     }
 
     fn drop_body(&self) {

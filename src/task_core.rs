@@ -175,9 +175,8 @@ thread_local! {
 }
 
 /// Takes ownership of an unfinished task.
-pub(crate) fn register(task: Rc<dyn TaskObject>) {
-    let place = UNFINISHED.with(|tasks| tasks.borrow_mut().insert(task.clone()));
-    task.task().place.set(Some(place));
+pub(crate) fn register(task: Rc<dyn TaskObject>, core: &TaskCore) {
+    core.place.set(Some(UNFINISHED.with(|tasks| tasks.borrow_mut().insert(task))));
 }
 
 pub(crate) fn unregister(core: &TaskCore) {
