@@ -72,6 +72,13 @@ pub(crate) trait AnyFuture: 'static {
     /// The `Future<T>` inside a box.
     fn typed(self: Rc<Self>) -> Box<dyn Any>;
 
+    /// Makes it another future, which is pending; false for a sort that cannot be used
+    /// twice.
+    fn renew(&mut self, created_at: &'static Location<'static>) -> bool {
+        let _ = created_at;
+        false
+    }
+
     /// What a task has beside a future.
     fn extension(&self) -> Option<&dyn Any> {
         None
@@ -144,6 +151,18 @@ impl FutureCore {
             id: next_id(),
             created_at: Location::caller(),
         }
+    }
+
+    /// As [`new`](FutureCore::new), in the place of one that nobody has any more.
+    pub(crate) fn renew(&mut self, created_at: &'static Location<'static>) {
+        self.report_unretrieved(None);
+        self.state.set(State::Pending);
+        self.first_reader_only.set(false);
+        self.withdrawn.set(0);
+        *self.callbacks.get_mut() = Few::None;
+        *self.error.get_mut() = None;
+        self.id = next_id();
+        self.created_at = created_at;
     }
 
     pub(crate) fn id(&self) -> FutureId {

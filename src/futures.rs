@@ -13,6 +13,7 @@
 use std::any::Any;
 use std::fmt;
 use std::hash::{Hash, Hasher};
+use std::panic::Location;
 use std::rc::Rc;
 
 use crate::callbacks::Function;
@@ -41,6 +42,12 @@ impl<T: 'static, S: Subject> AnyFuture for Plain<T, S> {
 
     fn typed(self: Rc<Self>) -> Box<dyn Any> {
         Box::new(Future(self as Rc<dyn Promise<T>>))
+    }
+
+    fn renew(&mut self, created_at: &'static Location<'static>) -> bool {
+        drop(self.slot.take());
+        self.core.renew(created_at);
+        true
     }
 
     fn title(&self) -> String {
@@ -108,6 +115,16 @@ impl<T: 'static> Future<T> {
     #[track_caller]
     pub(crate) fn about(subject: impl Subject, scheduler: Rc<Scheduler>) -> Future<T> {
         Future(Rc::new(Plain { core: FutureCore::new(scheduler), slot: Slot::empty(), subject }))
+    }
+
+    /// Makes it another one, which is pending; false, and it stays as it is, if there are
+    /// other handles, or it is of another loop.
+    #[inline]
+    #[track_caller]
+    pub(crate) fn renew(&mut self, scheduler: &Rc<Scheduler>) -> bool {
+        let created_at = Location::caller();
+        let is_ours = Rc::ptr_eq(&self.core().scheduler, scheduler);
+        is_ours && Rc::get_mut(&mut self.0).is_some_and(|only| only.renew(created_at))
     }
 
     #[inline]

@@ -94,6 +94,7 @@ mod future_core;
 mod subjects;
 mod callbacks;
 mod futures;
+mod reusable;
 mod coroutines;
 mod task_core;
 mod steps;

@@ -22,6 +22,7 @@ use crate::futures::Future;
 use crate::instruments::FlowEvent;
 use crate::registry::Registry;
 use crate::reports::{ExceptionContext, ExceptionSource};
+use crate::reusable::Reusable;
 use crate::subjects::Subject;
 
 /// The token by which other threads wake the selector.
@@ -55,11 +56,17 @@ struct Side {
     /// operation does not mean that nothing is left.
     ended: Cell<bool>,
     waiter: RefCell<Option<Future<()>>>,
+    waiters: Reusable,
 }
 
 impl Side {
     fn new() -> Side {
-        Side { ready: Cell::new(true), ended: Cell::new(false), waiter: RefCell::new(None) }
+        Side {
+            ready: Cell::new(true),
+            ended: Cell::new(false),
+            waiter: RefCell::new(None),
+            waiters: Reusable::default(),
+        }
     }
 
     fn wake(&self, ended: bool, driver: &Driver) {
@@ -129,6 +136,7 @@ impl Registration {
 
     /// The future that is done when the direction becomes ready; none if somebody
     /// else waits for it already.
+    #[track_caller]
     pub(crate) fn waiter(&self, direction: Direction) -> Option<Future<()>> {
         let side = self.side(direction);
         let mut waiter = side.waiter.borrow_mut();
@@ -139,7 +147,7 @@ impl Registration {
                 if stale.is_none() {
                     self.driver.waiting.set(self.driver.waiting.get() + 1);
                 }
-                let future = Future::about((self.fd, direction), self.driver.scheduler.clone());
+                let future = side.waiters.get(&self.driver.scheduler, || (self.fd, direction));
                 *waiter = Some(future.clone());
                 Some(future)
             }

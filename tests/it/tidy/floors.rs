@@ -17,8 +17,8 @@ const FLOORS: &[&str] = &[
     // Stacks: the unsafe cellar.
     "stack fiber traces yielder generator delegation",
     // Promises.
-    "registry few timers reports events handles repeating future_core subjects callbacks futures coroutines \
-     task_core steps task_cell tasks spawning deadlocks",
+    "registry few timers reports events handles repeating future_core subjects callbacks futures reusable \
+     coroutines task_core steps task_cell tasks spawning deadlocks",
     // The loop.
     "selectors network remote watchdog base_events loop_methods closing selector_events readers signals",
     // Composing: no I/O of their own.

@@ -1,0 +1,97 @@
+//! [`Reusable`]: one future after the other, in the same memory.
+//!
+//! Who waits again and again for the same thing needs a future each time, and most
+//! often nobody has the one before any more: then it is made new instead of another.
+
+use std::cell::Cell;
+use std::rc::Rc;
+
+use crate::events::Scheduler;
+use crate::futures::Future;
+use crate::subjects::Subject;
+
+/// A place for the last future that was given out.
+#[derive(Default)]
+pub(crate) struct Reusable(Cell<Option<Future<()>>>);
+
+impl Reusable {
+    /// A pending future. It is another one for everybody who can tell, by its number
+    /// too; only what it stands for is that of the first.
+    #[track_caller]
+    #[inline]
+    pub(crate) fn get<S: Subject>(
+        &self,
+        scheduler: &Rc<Scheduler>,
+        subject: impl FnOnce() -> S,
+    ) -> Future<()> {
+        let mut last = self.0.take();
+        // Not by a closure, which would not know from where this is called.
+        let again = match &mut last {
+            Some(last) => last.renew(scheduler),
+            None => false,
+        };
+        let future = match last {
+            Some(last) if again => last,
+            _in_use => Future::about(subject(), scheduler.clone()),
+        };
+        self.0.set(Some(future.clone()));
+        future
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::rc::Rc;
+
+    use super::Reusable;
+    use crate::clock::Clock;
+    use crate::events::Scheduler;
+    use crate::exceptions::ErrorKind;
+    use crate::futures::Future;
+
+    fn scheduler() -> Rc<Scheduler> {
+        Rc::new(Scheduler::new(Clock::monotonic(), 1 << 16))
+    }
+
+    fn address(future: &Future<()>) -> *const () {
+        Rc::as_ptr(&future.0).cast()
+    }
+
+    #[test]
+    fn what_nobody_has_any_more_is_pending_again() {
+        let (reusable, scheduler) = (Reusable::default(), scheduler());
+        let first = reusable.get(&scheduler, || "something");
+        first.add_done_callback(|_| ());
+        first.set_exception(ErrorKind::Timeout).expect("it is pending");
+        assert!(first.exception().is_ok_and(|error| error.is_some()));
+        let (id, place) = (first.id(), address(&first));
+        scheduler.close(); // the callback, which knows the future
+        drop(first);
+
+        let (second, line) = (reusable.get(&scheduler, || "something"), line!());
+        assert_eq!(address(&second), place);
+        assert_ne!(second.id(), id);
+        assert_eq!(second.core().created_at.line(), line);
+        assert!(!second.done() && second.result().is_err());
+        second.set_result(()).expect("it is pending");
+        assert!(second.result().is_ok() && second.exception().is_ok_and(|error| error.is_none()));
+    }
+
+    #[test]
+    fn what_somebody_has_is_left_alone() {
+        let (reusable, here, there) = (Reusable::default(), scheduler(), scheduler());
+        let first = reusable.get(&here, || "something");
+        first.set_result(()).expect("it is pending");
+        let second = reusable.get(&here, || "something");
+        assert!(first.done() && !second.done() && first != second);
+        // So is one with callbacks that have not run yet, for they will ask for it.
+        second.add_done_callback(|_| ());
+        second.set_result(()).expect("it is pending");
+        let place = address(&second);
+        drop(second);
+        assert_ne!(address(&reusable.get(&here, || "something")), place);
+        // And one of another loop is of no use.
+        let third = reusable.get(&there, || "something");
+        assert!(Rc::ptr_eq(&third.core().scheduler, &there));
+    }
+}
