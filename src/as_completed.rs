@@ -136,9 +136,7 @@ impl<T: 'static> AsCompleted<T> {
     pub fn next_future(&self) -> Option<Result<Future<T>>> {
         self.left.set(self.left.get().checked_sub(1)?);
         let shared = &self.shared;
-        let next = shared
-            .done
-            .get_from(|| Ok((Scheduler::running()?, Next(Rc::downgrade(shared), shared.number))));
+        let next = shared.done.get_from(|_| Next(Rc::downgrade(shared), shared.number));
         Some(next.and_then(|next| next.ok_or_else(|| Error::from(ErrorKind::Timeout))))
     }
 

@@ -301,11 +301,12 @@ impl<T> Future<T> {
     /// Suspends until it is done, however it ends.
     #[track_caller]
     pub(crate) fn settle(&self) -> Result {
-        if self.done() {
+        let core = self.core();
+        if core.is_done() {
             return Ok(());
         }
         suspend(Some(self.erased()))?;
-        if !self.done() {
+        if !core.is_done() {
             let text = format!("the task was resumed, but {:?} is not done", self);
             return Err(Error::text(ErrorKind::Runtime, text));
         }

@@ -13,7 +13,16 @@ pub(crate) enum Few<T> {
 }
 
 impl<T> Few<T> {
+    #[inline(always)]
     pub(crate) fn push(&mut self, thing: T) {
+        match self {
+            Few::None => *self = Few::One(thing),
+            _ => self.push_another(thing),
+        }
+    }
+
+    #[cold]
+    fn push_another(&mut self, thing: T) {
         match mem::take(self) {
             Few::None => *self = Few::One(thing),
             Few::One(first) => *self = Few::Many(vec![first, thing]),

@@ -155,7 +155,7 @@ impl FutureCore {
 
     /// As [`new`](FutureCore::new), in the place of one that nobody has any more.
     pub(crate) fn renew(&mut self, created_at: &'static Location<'static>) {
-        self.report_unretrieved(None);
+        self.report_unretrieved(|| None);
         self.state.set(State::Pending);
         self.first_reader_only.set(false);
         self.withdrawn.set(0);
@@ -352,10 +352,15 @@ impl FutureCore {
 
 impl FutureCore {
     /// Reports an exception that nobody has looked at; called when it is dropped.
-    pub(crate) fn report_unretrieved(&self, task: Option<String>) {
-        if !self.unretrieved.replace(false) {
-            return;
+    #[inline(always)]
+    pub(crate) fn report_unretrieved(&self, task: impl FnOnce() -> Option<String>) {
+        if self.unretrieved.replace(false) {
+            self.report_lost(task());
         }
+    }
+
+    #[cold]
+    fn report_lost(&self, task: Option<String>) {
         let who = match &task {
             Some(name) => format!("the task `{name}`"),
             None => format!("future {}", self.id),
@@ -371,7 +376,7 @@ impl FutureCore {
 
 impl Drop for FutureCore {
     fn drop(&mut self) {
-        self.report_unretrieved(None);
+        self.report_unretrieved(|| None);
     }
 }
 

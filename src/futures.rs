@@ -158,8 +158,7 @@ impl<T: 'static> Future<T> {
     /// Kind `InvalidState` if it is done; kind `Runtime` if it is a task.
     pub fn set_result(&self, value: T) -> Result {
         self.check_settable("set_result")?;
-        self.0.slot().put(value);
-        self.core().finish(self.erased());
+        self.complete(value);
         Ok(())
     }
 
@@ -173,6 +172,18 @@ impl<T: 'static> Future<T> {
         self.check_settable("set_exception")?;
         self.core().fail(self.erased(), error.into());
         Ok(())
+    }
+
+    /// Completes one that is no task, unless it is done; whether it was not.
+    #[inline]
+    pub(crate) fn complete(&self, value: T) -> bool {
+        let core = self.core();
+        if core.is_done() {
+            return false;
+        }
+        self.0.slot().put(value);
+        core.finish(self.erased());
+        true
     }
 
     fn check_settable(&self, operation: &str) -> Result {

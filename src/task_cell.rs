@@ -39,7 +39,7 @@ impl<T, F> Drop for TaskCell<T, F> {
         if self.task.future.is_unretrieved() {
             // The exception handler runs in the task's context.
             Variables::swap(&self.task.context);
-            self.task.future.report_unretrieved(Some(self.task.title()));
+            self.task.future.report_unretrieved(|| Some(self.task.title()));
             Variables::swap(&self.task.context);
         }
     }

@@ -7,6 +7,7 @@ use std::rc::Rc;
 use crate::events::Scheduler;
 use crate::exceptions::Result;
 use crate::futures::Future;
+use crate::reusable::Reusable;
 use crate::subjects::Subject;
 
 /// Below so many waiters that gave up nobody bothers to sweep.
@@ -20,19 +21,20 @@ const FEW: usize = 32;
 pub(crate) struct Waiters {
     line: RefCell<VecDeque<Future<()>>>,
     gone: Cell<usize>,
+    last: Reusable,
 }
 
 impl Waiters {
-    /// Waits in line for the subject. `after` is called if the waiting ends by an
+    /// Waits in line for the subject, which is everybody's. `after` is called if the waiting ends by an
     /// error, with whether the waiter had been woken before that.
     #[track_caller]
-    pub(crate) fn wait(
+    pub(crate) fn wait<S: Subject>(
         &self,
-        scheduler: Rc<Scheduler>,
-        subject: impl Subject,
+        scheduler: &Rc<Scheduler>,
+        subject: impl FnOnce() -> S,
         after: impl FnOnce(bool),
     ) -> Result {
-        let waiter = Future::about(subject, scheduler);
+        let waiter = self.last.get(scheduler, subject);
         self.line.borrow_mut().push_back(waiter.clone());
         let waited = waiter.settle();
         if waited.is_err() {
@@ -59,7 +61,7 @@ impl Waiters {
     pub(crate) fn wake_one(&self) -> bool {
         loop {
             let Some(waiter) = self.line.borrow_mut().pop_front() else { return false };
-            if waiter.set_result(()).is_ok() {
+            if waiter.complete(()) {
                 return true;
             }
         }

@@ -69,8 +69,8 @@ impl AcceptLine {
     #[track_caller]
     fn take_turn(&self, listener: BorrowedFd<'_>) -> io::Result<Turn<'_>> {
         if self.taken.replace(true) {
-            let what = format!("a turn at listener {}", listener.as_raw_fd());
-            self.waiters.wait(Scheduler::running()?, what, |woken| {
+            let what = || format!("a turn at listener {}", listener.as_raw_fd());
+            self.waiters.wait(&Scheduler::running()?, what, |woken| {
                 // The turn had been passed here already: on to the next.
                 if woken {
                     drop(Turn(self));

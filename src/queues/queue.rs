@@ -13,8 +13,6 @@ use crate::reports::drop_value;
 use crate::subjects::{Lazy, Primitive, Subject};
 use crate::waiters::Waiters;
 
-type Something = (&'static str, Rc<Primitive>);
-
 /// A queue, first in, first out (`asyncio.Queue`).
 ///
 /// With a maximum size, [`put`](Queue::put) waits while the queue is full. The
@@ -87,11 +85,17 @@ impl<T> Queue<T> {
         self.maxsize > 0 && self.qsize() >= self.maxsize
     }
 
-    /// The loop, and what somebody on it waits for.
-    fn something(&self, what: &'static str) -> Result<(Rc<Scheduler>, Something)> {
+    /// Waits in one of its lines.
+    #[track_caller]
+    fn wait<S: Subject>(
+        &self,
+        line: &Waiters,
+        subject: impl FnOnce(&Rc<Primitive>) -> S,
+        after: impl FnOnce(bool),
+    ) -> Result {
         let scheduler = Scheduler::running()?;
-        let primitive = self.primitive.enter(&scheduler)?.clone();
-        Ok((scheduler, (what, primitive)))
+        let primitive = self.primitive.enter(&scheduler)?;
+        line.wait(&scheduler, || subject(primitive), after)
     }
 
     /// Puts an item in; waits while the queue is full. An item that is not put in,
@@ -108,13 +112,16 @@ impl<T> Queue<T> {
             if self.is_shut_down.get() {
                 return Err(Error::from(ErrorKind::QueueShutDown));
             }
-            let (scheduler, room) = self.something("room in queue")?;
-            self.putters.wait(scheduler, room, |woken| {
-                // Woken by a `get`, but not there to use it: the next one's turn.
-                if woken && !self.full() {
-                    self.putters.wake_one();
-                }
-            })?;
+            self.wait(
+                &self.putters,
+                |queue| ("room in queue", queue.clone()),
+                |woken| {
+                    // Woken by a `get`, but not there to use it: the next one's turn.
+                    if woken && !self.full() {
+                        self.putters.wake_one();
+                    }
+                },
+            )?;
         }
         self.put_nowait(item)
     }
@@ -150,21 +157,17 @@ impl<T> Queue<T> {
     /// an item's `Ord`.
     #[track_caller]
     pub fn get(&self) -> Result<T> {
-        self.get_from(|| self.something("an item of queue"))
+        self.get_from(|queue| ("an item of queue", queue.clone()))
     }
 
     /// The same, for somebody who waits for more than an item of a queue.
     #[track_caller]
-    pub(crate) fn get_from<S: Subject>(
-        &self,
-        subject: impl Fn() -> Result<(Rc<Scheduler>, S)>,
-    ) -> Result<T> {
+    pub(crate) fn get_from<S: Subject>(&self, subject: impl Fn(&Rc<Primitive>) -> S) -> Result<T> {
         while self.empty() {
             if self.is_shut_down.get() {
                 return Err(Error::from(ErrorKind::QueueShutDown));
             }
-            let (scheduler, subject) = subject()?;
-            self.getters.wait(scheduler, subject, |woken| {
+            self.wait(&self.getters, &subject, |woken| {
                 if woken && !self.empty() {
                     self.getters.wake_one();
                 }
@@ -221,8 +224,7 @@ impl<T> Queue<T> {
     #[track_caller]
     pub fn join(&self) -> Result {
         if self.unfinished.get() > 0 {
-            let (scheduler, work) = self.something("the work on queue")?;
-            self.joiners.wait(scheduler, work, |_| {})?;
+            self.wait(&self.joiners, |queue| ("the work on queue", queue.clone()), |_| {})?;
         }
         Ok(())
     }

@@ -244,11 +244,15 @@ impl Server {
             return Ok(());
         }
         let scheduler = self.0.scheduler.clone();
-        self.0.closed.wait(scheduler, "a server to be closed", |woken| {
-            if woken {
-                self.0.wake_if_ended();
-            }
-        })
+        self.0.closed.wait(
+            &scheduler,
+            || "a server to be closed",
+            |woken| {
+                if woken {
+                    self.0.wake_if_ended();
+                }
+            },
+        )
     }
 
     /// Ends in order: stops to listen, gives the connections so long to end by

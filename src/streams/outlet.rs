@@ -58,7 +58,7 @@ impl Outlet {
         if !self.paused.get() {
             return Ok(());
         }
-        self.drainers.wait(Scheduler::running()?, "a stream to be drained", |_| {})?;
+        self.drainers.wait(&Scheduler::running()?, || "a stream to be drained", |_| {})?;
         self.outcome()
     }
 
@@ -70,7 +70,7 @@ impl Outlet {
     #[track_caller]
     pub(crate) fn wait_closed(&self) -> Result {
         if !self.lost.get() {
-            self.closers.wait(Scheduler::running()?, "a stream to be closed", |_| {})?;
+            self.closers.wait(&Scheduler::running()?, || "a stream to be closed", |_| {})?;
         }
         self.outcome()
     }

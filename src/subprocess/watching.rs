@@ -178,7 +178,8 @@ impl Child {
                 let text = "cannot wait for a process here: it belongs to another event loop";
                 return Err(Error::text(ErrorKind::Runtime, text));
             }
-            self.waiters.wait(running, format!("process {}", self.process.pid()), |_| {})?;
+            let process = || format!("process {}", self.process.pid());
+            self.waiters.wait(&running, process, |_| {})?;
         }
     }
 }

@@ -352,8 +352,8 @@ impl Turn<'_> {
     #[track_caller]
     fn take(session: &Session) -> Result<Turn<'_>> {
         if session.sending.replace(true) {
-            let turn = format!("a turn to send by {}", session.title());
-            session.line.wait(Scheduler::running()?, turn, |woken| {
+            let turn = || format!("a turn to send by {}", session.title());
+            session.line.wait(&Scheduler::running()?, turn, |woken| {
                 // The turn had been passed here already: on to the next.
                 if woken {
                     drop(Turn(session));
