@@ -140,6 +140,14 @@ impl FutureCore {
     #[inline(always)]
     #[track_caller]
     pub(crate) fn new(scheduler: Rc<Scheduler>) -> FutureCore {
+        FutureCore::made_at(scheduler, Location::caller())
+    }
+
+    #[inline(always)]
+    pub(crate) fn made_at(
+        scheduler: Rc<Scheduler>,
+        created_at: &'static Location<'static>,
+    ) -> FutureCore {
         FutureCore {
             scheduler,
             state: Cell::new(State::Pending),
@@ -149,7 +157,7 @@ impl FutureCore {
             callbacks: RefCell::new(Few::None),
             error: RefCell::new(None),
             id: next_id(),
-            created_at: Location::caller(),
+            created_at,
         }
     }
 

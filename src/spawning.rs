@@ -1,5 +1,6 @@
 //! [`spawn`] and [`TaskBuilder`]: how a task is made.
 
+use std::panic::Location;
 use std::rc::Rc;
 
 use crate::context::{Context, Variables};
@@ -10,7 +11,7 @@ use crate::futures::Future;
 use crate::instruments::{FlowEvent, TaskRef};
 use crate::steps::{schedule_step, step_eagerly};
 use crate::task_cell::TaskCell;
-use crate::task_core::{Name, TaskCore, TaskObject, register};
+use crate::task_core::{TaskCore, TaskObject, register};
 use crate::tasks::Task;
 
 /// Starts a task that runs `body`, on the loop that is running
@@ -114,16 +115,20 @@ impl TaskBuilder {
         T: 'static,
         F: FnOnce() -> Result<T> + 'static,
     {
-        let name = match self.name {
-            Some(name) => Name::Text(name),
-            None => Name::Number(scheduler.next_task_number()),
-        };
-        let stack_size = self.stack_size.unwrap_or(scheduler.stack_size);
         assert!(!scheduler.is_closed(), "spawn: the event loop is closed");
         let eager = self.eager.unwrap_or(scheduler.eager.get()) && scheduler.iterating.get();
-        let core = TaskCore::new(FutureCore::new(scheduler), name, stack_size);
-        core.context.set(self.context.map_or_else(Variables::copy, |context| context.variables()));
-        let cell = Rc::new(TaskCell::new(core, body));
+        let stack_size = self.stack_size.unwrap_or(scheduler.stack_size);
+        let context = self.context.map_or_else(Variables::copy, |context| context.variables());
+        let created_at = Location::caller();
+        let core = || {
+            let number = if self.name.is_some() { 0 } else { scheduler.next_task_number() };
+            let future = FutureCore::made_at(scheduler, created_at);
+            TaskCore::new(future, number, stack_size, context)
+        };
+        let cell = TaskCell::new(core, body);
+        if let Some(name) = self.name {
+            cell.task().set_name(name);
+        }
         launch(cell.clone(), cell.task(), eager);
         Task(Future(cell))
     }

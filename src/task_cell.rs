@@ -28,9 +28,14 @@ pub(crate) struct TaskCell<T, F> {
 }
 
 impl<T, F> TaskCell<T, F> {
+    /// The memory is there before what goes into it, so that nothing is copied.
     #[inline(always)]
-    pub(crate) fn new(task: TaskCore, body: F) -> TaskCell<T, F> {
-        TaskCell { task, slot: Slot::empty(), body: Cell::new(Some(body)) }
+    pub(crate) fn new(task: impl FnOnce() -> TaskCore, body: F) -> Rc<TaskCell<T, F>> {
+        let mut cell = Rc::<TaskCell<T, F>>::new_uninit();
+        let place = Rc::get_mut(&mut cell).expect("nobody else has it yet");
+        place.write(TaskCell { task: task(), slot: Slot::empty(), body: Cell::new(Some(body)) });
+        // SAFETY: it has just been written.
+        unsafe { cell.assume_init() }
     }
 }
 
@@ -75,9 +80,9 @@ impl<T: 'static, F: FnOnce() -> Result<T> + 'static> Promise<T> for TaskCell<T, 
 
 impl<T, F> Owner for TaskCell<T, F> {
     fn describe(&self, out: &mut dyn fmt::Write) -> fmt::Result {
-        match self.task.name.try_borrow() {
-            Ok(name) => write!(out, "the task `{name}`")?,
-            Err(_) => write!(out, "a task")?,
+        match self.task.try_name() {
+            Some(name) => write!(out, "the task `{name}`")?,
+            None => write!(out, "a task")?,
         }
         write!(out, ", spawned at {}", self.task.future.created_at)
     }
@@ -139,7 +144,7 @@ impl<T: 'static, F: FnOnce() -> Result<T> + 'static> TaskObject for TaskCell<T, 
         };
         // SAFETY: the coroutine is the cell's, and `entry` holds the cell until the body
         // has ended.
-        unsafe { self.task.coroutine.start(&self, self.task.stack_size, entry) }
+        unsafe { self.task.coroutine.start(&self, self.task.stack_size(), entry) }
     }
 
     fn drop_body(&self) {

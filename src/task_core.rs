@@ -50,11 +50,18 @@ pub(crate) struct TaskCore {
     /// How the body ended, from then until the task is completed.
     pub(crate) ended: Cell<Option<Result>>,
     /// Its place in the registry of unfinished tasks.
-    pub(crate) place: Cell<Option<usize>>,
-    pub(crate) stack_size: usize,
-    pub(crate) name: RefCell<Name>,
+    place: Cell<Option<u32>>,
+    stack_size: u32,
+    number: u64,
+    texts: RefCell<Option<Box<Texts>>>,
+}
+
+/// What most tasks do not have.
+#[derive(Default)]
+struct Texts {
+    name: Option<Rc<str>>,
     /// The message of the last request to cancel that was kept here.
-    pub(crate) cancel_message: RefCell<Option<Box<str>>>,
+    cancel_message: Option<Box<str>>,
 }
 
 /// A task of whatever type.
@@ -70,25 +77,50 @@ pub(crate) trait TaskObject: AnyFuture + Runnable + DoneCallback {
 
 impl TaskCore {
     #[inline(always)]
-    pub(crate) fn new(future: FutureCore, name: Name, stack_size: usize) -> TaskCore {
+    pub(crate) fn new(
+        future: FutureCore,
+        number: u64,
+        stack_size: usize,
+        context: Variables,
+    ) -> TaskCore {
         TaskCore {
             queued: Cell::new(false),
             must_cancel: Cell::new(false),
             walked: Cell::new(false),
             cancel_requests: Cell::new(0),
-            context: Cell::default(),
+            context: Cell::new(context),
             coroutine: Coroutine::new(),
             future,
             ended: Cell::new(None),
             place: Cell::new(None),
-            stack_size,
-            name: RefCell::new(name),
-            cancel_message: RefCell::new(None),
+            stack_size: u32::try_from(stack_size).unwrap_or(u32::MAX),
+            number,
+            texts: RefCell::new(None),
         }
     }
 
+    pub(crate) fn stack_size(&self) -> usize {
+        self.stack_size as usize
+    }
+
+    /// The name; none while it is being changed.
+    pub(crate) fn try_name(&self) -> Option<Name> {
+        let texts = self.texts.try_borrow().ok()?;
+        let name = texts.as_ref().and_then(|texts| texts.name.clone());
+        Some(name.map_or(Name::Number(self.number), Name::Text))
+    }
+
+    pub(crate) fn name(&self) -> Name {
+        self.try_name().unwrap_or(Name::Number(self.number))
+    }
+
+    pub(crate) fn set_name(&self, name: Rc<str>) {
+        let former = self.texts.borrow_mut().get_or_insert_default().name.replace(name);
+        drop(former);
+    }
+
     pub(crate) fn title(&self) -> String {
-        self.name.borrow().to_string()
+        self.name().to_string()
     }
 
     /// The future that the task waits for.
@@ -110,14 +142,21 @@ impl TaskCore {
     }
 
     pub(crate) fn cancel_message(&self) -> Option<Box<str>> {
-        self.cancel_message.borrow().clone()
+        self.texts.borrow().as_ref()?.cancel_message.clone()
+    }
+
+    fn keep_cancel_message(&self, message: Option<&str>) {
+        let mut texts = self.texts.borrow_mut();
+        if message.is_some() || texts.is_some() {
+            texts.get_or_insert_default().cancel_message = message.map(Into::into);
+        }
     }
 }
 
 /// An unfinished task by its future.
 pub(crate) fn unfinished_task(future: &dyn AnyFuture) -> Option<Rc<dyn TaskObject>> {
     let place = task_core(future)?.place.get()?;
-    UNFINISHED.with(|tasks| tasks.borrow().get(place))
+    UNFINISHED.with(|tasks| tasks.borrow().get(place as usize))
 }
 
 /// The task part of a future that is a task.
@@ -162,7 +201,7 @@ fn cancel_one(task: &Rc<dyn AnyFuture>, message: Option<&str>) -> Option<Rc<dyn 
         }
     }
     core.must_cancel.set(true);
-    *core.cancel_message.borrow_mut() = message.map(Into::into);
+    core.keep_cancel_message(message);
     None
 }
 
@@ -176,12 +215,13 @@ thread_local! {
 
 /// Takes ownership of an unfinished task.
 pub(crate) fn register(task: Rc<dyn TaskObject>, core: &TaskCore) {
-    core.place.set(Some(UNFINISHED.with(|tasks| tasks.borrow_mut().insert(task))));
+    let place = UNFINISHED.with(|tasks| tasks.borrow_mut().insert(task));
+    core.place.set(Some(u32::try_from(place).expect("memory ends before 4,294,967,296 tasks")));
 }
 
 pub(crate) fn unregister(core: &TaskCore) {
     if let Some(place) = core.place.take() {
-        let task = UNFINISHED.with(|tasks| tasks.borrow_mut().remove(place));
+        let task = UNFINISHED.with(|tasks| tasks.borrow_mut().remove(place as usize));
         drop(task);
     }
 }

@@ -13,7 +13,7 @@ use crate::exceptions::{Error, Result};
 use crate::future_core::AnyFuture;
 use crate::futures::Future;
 use crate::instruments::FutureId;
-use crate::task_core::{Name, TaskCore, task_core, unfinished};
+use crate::task_core::{TaskCore, task_core, unfinished};
 use crate::traces::{Names, StackFrame};
 
 /// A coroutine that the loop runs (`asyncio.Task`): it is also the future of the
@@ -126,7 +126,7 @@ impl AnyTask {
     /// Gives it another name.
     pub fn set_name(&self, name: impl AsRef<str>) {
         if let Some(task) = self.task() {
-            *task.name.borrow_mut() = Name::Text(name.as_ref().into());
+            task.set_name(name.as_ref().into());
         }
     }
 

@@ -46,7 +46,7 @@ impl Holders {
     /// The task that is running has come in; its number.
     pub(super) fn enter(&self) -> Option<FutureId> {
         let task = current()?;
-        let name = || task_core(&*task).map(|core| core.name.borrow().clone());
+        let name = || task_core(&*task).map(|core| core.name());
         let (id, mut holders) = (task.core().id(), self.0.borrow_mut());
         match holders.get_mut(&id) {
             Some(held) => held.times += 1,

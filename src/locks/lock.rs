@@ -241,7 +241,7 @@ impl Holder {
     /// The task that is running, without an allocation.
     fn current(place: &'static Location<'static>) -> Option<Holder> {
         let task = current()?;
-        let name = task_core(&*task)?.name.borrow().clone();
+        let name = task_core(&*task)?.name();
         let scheduler = &task.core().scheduler;
         let since = scheduler.reports().is_debug().then(|| (scheduler.now(), place));
         Some(Holder { id: task.core().id(), name, since: Cell::new(since) })
