@@ -143,7 +143,7 @@ impl Scheduler {
     // -- what is ready ---------------------------------------------------------
 
     /// Appends to the queue of what is ready.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn push(&self, runnable: Rc<dyn Runnable>) {
         if !self.closed.get() {
             self.ready.borrow_mut().push_back(runnable);

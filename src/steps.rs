@@ -171,6 +171,7 @@ fn run_coroutine(task: &Rc<dyn TaskObject>, core: &TaskCore) -> bool {
 }
 
 /// The coroutine has yielded a future.
+#[inline(always)]
 fn wait_for(task: Rc<dyn TaskObject>, core: &TaskCore, future: Rc<dyn AnyFuture>) {
     let awaited = future.core();
     if !Rc::ptr_eq(&awaited.scheduler, &core.future.scheduler) || awaited.id() == core.future.id() {
