@@ -34,7 +34,7 @@ use crate::remote::Remote;
 use crate::reports::{ExceptionContext, ExceptionSource};
 use crate::selectors::Driver;
 use crate::stack::release_cold;
-use crate::sys::coarse::coarse_millis;
+use crate::sys::clocks::coarse_millis;
 use crate::watchdog::Watchdog;
 
 /// How many stacks are released at a time before the loop blocks.
@@ -381,12 +381,10 @@ impl Inner {
     /// Whether a timer may be due before the selector is asked again.
     #[inline]
     fn is_timer_near(&self) -> bool {
-        let Some(first) = self.scheduler.earliest_timer() else { return false };
-        let near = match self.scheduler.clock() {
+        self.scheduler.has_timer_due(match self.scheduler.clock() {
             Clock::Virtual(clock) => clock.now(),
             Clock::Monotonic(_) => self.asked.get() + NEAR,
-        };
-        first <= near
+        })
     }
 }
 

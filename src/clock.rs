@@ -10,6 +10,8 @@ use std::ops::{Add, Sub};
 use std::rc::Rc;
 use std::time::Duration;
 
+use crate::sys::clocks::monotonic_nanos;
+
 /// A duration of whole seconds.
 ///
 /// ```
@@ -65,8 +67,10 @@ impl Instant {
     }
 }
 
+#[inline]
 fn nanos(duration: Duration) -> i64 {
-    i64::try_from(duration.as_nanos()).unwrap_or(i64::MAX)
+    let seconds = i64::try_from(duration.as_secs()).unwrap_or(i64::MAX);
+    seconds.saturating_mul(1_000_000_000).saturating_add(i64::from(duration.subsec_nanos()))
 }
 
 impl Add<Duration> for Instant {
@@ -150,24 +154,26 @@ impl fmt::Debug for VirtualClock {
 /// What a loop reads its time from.
 #[derive(Clone, Debug)]
 pub(crate) enum Clock {
-    /// The system's monotonic clock, counted from the making of the loop.
-    Monotonic(std::time::Instant),
+    /// The system's monotonic clock, counted from the making of the loop, of which this
+    /// is the time on it.
+    Monotonic(i64),
     /// One that jumps.
     Virtual(VirtualClock),
 }
 
 impl Clock {
     pub(crate) fn monotonic() -> Clock {
-        Clock::Monotonic(std::time::Instant::now())
+        Clock::Monotonic(monotonic_nanos())
     }
 
     pub(crate) fn is_virtual(&self) -> bool {
         matches!(self, Clock::Virtual(_))
     }
 
+    #[inline]
     pub(crate) fn now(&self) -> Instant {
         match self {
-            Clock::Monotonic(start) => Instant(nanos(start.elapsed())),
+            Clock::Monotonic(start) => Instant(monotonic_nanos() - start),
             Clock::Virtual(clock) => clock.now(),
         }
     }

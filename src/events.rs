@@ -4,6 +4,7 @@
 //! that something is runnable. `push` appends to the queue; a timer appends when it
 //! is due; the loop runs what is in the queue.
 
+use std::any::Any;
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::mem::ManuallyDrop;
@@ -16,7 +17,7 @@ use crate::fiber::without_suspending;
 use crate::instruments::{FlowEvent, FutureId, Instrument};
 use crate::registry::Registry;
 use crate::reports::{ExceptionContext, ExceptionSource, Reports, drop_value};
-use crate::timers::{Cancellable, Timers};
+use crate::timers::{Alarm, Timed, Timers};
 
 /// Something that can be run once it is its turn.
 pub(crate) trait Runnable {
@@ -42,7 +43,7 @@ pub(crate) struct Standing {
 }
 
 /// Something that runs when a deadline has passed.
-pub(crate) trait Timer: Runnable + Cancellable {}
+pub(crate) trait Timer: Runnable + Timed + Any {}
 
 /// Something that lives by itself until the loop is closed, or it says that it has ended:
 /// a connection. It and what it calls know each other, so neither would ever be dropped.
@@ -163,17 +164,47 @@ impl Scheduler {
 
     // -- timers ------------------------------------------------------------------
 
-    pub(crate) fn set_timer(&self, when: Instant, timer: Rc<dyn Timer>) {
+    /// Sets a timer that is not set.
+    #[inline]
+    pub(crate) fn set_timer<T: Timer>(&self, when: Instant, timer: &Rc<T>) {
         if self.is_watched() {
             self.emit(&FlowEvent::CallAt { when });
         }
-        self.timers.borrow_mut().push(when, timer);
+        self.timers.borrow_mut().set(when, timer.alarm(), || timer.clone());
     }
 
-    /// Told that a timer that is still set has been cancelled.
-    pub(crate) fn timer_cancelled(&self) {
-        let dead = self.timers.borrow_mut().note_cancelled();
-        drop(dead);
+    /// Cancels a timer, if it is set.
+    #[inline]
+    pub(crate) fn cancel_timer(&self, alarm: &Alarm) {
+        let sweep = self.timers.borrow_mut().cancel(alarm);
+        if sweep {
+            self.sweep_timers();
+        }
+    }
+
+    #[cold]
+    fn sweep_timers(&self) {
+        let remnants = self.timers.borrow_mut().sweep();
+        drop(remnants);
+    }
+
+    /// A timer that was kept to be set again, and is fit for that deadline.
+    #[inline]
+    pub(crate) fn take_spare_timer(&self, when: Instant) -> Option<Rc<dyn Timer>> {
+        self.timers.borrow_mut().take_spare(when)
+    }
+
+    /// Keeps a timer that nobody has any more to be set again.
+    #[inline]
+    pub(crate) fn keep_spare_timer(&self, timer: Rc<dyn Timer>) {
+        let too_many = self.timers.borrow_mut().keep_spare(timer);
+        drop(too_many);
+    }
+
+    /// Whether a timer is due by `when`.
+    #[inline]
+    pub(crate) fn has_timer_due(&self, when: Instant) -> bool {
+        self.timers.borrow_mut().has_due(when)
     }
 
     pub(crate) fn earliest_timer(&self) -> Option<Instant> {

@@ -14,7 +14,7 @@ use crate::context::{Context, Variables};
 use crate::events::{Runnable, Scheduler, Standing, Timer};
 use crate::instruments::FlowEvent;
 use crate::reports::{CallbackOutput, run_callback};
-use crate::timers::Cancellable;
+use crate::timers::{Alarm, Timed};
 
 impl Scheduler {
     #[track_caller]
@@ -23,7 +23,7 @@ impl Scheduler {
         R: CallbackOutput,
         F: FnOnce() -> R + 'static,
     {
-        let (handle, inner) = self.handle(None, callback);
+        let (handle, inner) = self.handle((), callback);
         if self.is_watched() {
             self.emit(&FlowEvent::CallSoon { task: None });
         }
@@ -37,8 +37,8 @@ impl Scheduler {
         R: CallbackOutput,
         F: FnOnce() -> R + 'static,
     {
-        let (handle, inner) = self.handle(Some(when), callback);
-        self.set_timer(when, inner);
+        let (handle, inner) = self.handle(Alarm::default(), callback);
+        self.set_timer(when, &inner);
         TimerHandle { handle, when }
     }
 
@@ -52,8 +52,9 @@ impl Scheduler {
     }
 
     #[track_caller]
-    fn handle<R, F>(self: &Rc<Self>, when: Option<Instant>, f: F) -> (Handle, Rc<HandleInner<F>>)
+    fn handle<A, R, F>(self: &Rc<Self>, alarm: A, f: F) -> (Handle, Rc<HandleInner<A, F>>)
     where
+        A: Delay,
         R: CallbackOutput,
         F: FnOnce() -> R + 'static,
     {
@@ -61,7 +62,7 @@ impl Scheduler {
             scheduler: self.clone(),
             cancelled: Cell::new(false),
             scheduled_at: Location::caller(),
-            waiting: Cell::new(when.is_some()),
+            alarm,
             context: Cell::new(Variables::copy()),
             entered: Cell::new(false),
             callback: Cell::new(Some(f)),
@@ -70,25 +71,38 @@ impl Scheduler {
     }
 }
 
-struct HandleInner<F> {
+/// What keeps a callback from being ready at once: an alarm, or nothing.
+trait Delay: 'static {
+    fn end(&self, scheduler: &Scheduler);
+}
+
+impl Delay for () {
+    fn end(&self, _: &Scheduler) {}
+}
+
+impl Delay for Alarm {
+    fn end(&self, scheduler: &Scheduler) {
+        scheduler.cancel_timer(self);
+    }
+}
+
+struct HandleInner<A, F> {
     scheduler: Rc<Scheduler>,
     cancelled: Cell<bool>,
     scheduled_at: &'static Location<'static>,
-    /// Whether it is a timer that has not been due yet.
-    waiting: Cell<bool>,
+    alarm: A,
     context: Cell<Variables>,
     /// Whether its context is the current one.
     entered: Cell<bool>,
     callback: Cell<Option<F>>,
 }
 
-impl<F, R> Runnable for HandleInner<F>
+impl<A, F, R> Runnable for HandleInner<A, F>
 where
     R: CallbackOutput,
     F: FnOnce() -> R,
 {
     fn run(self: Rc<Self>) {
-        self.waiting.set(false);
         if let Some(callback) = self.callback.take() {
             self.entered.set(true);
             Variables::swap(&self.context);
@@ -103,16 +117,16 @@ where
     }
 }
 
-impl<F> Cancellable for HandleInner<F> {
-    fn is_cancelled(&self) -> bool {
-        self.cancelled.get()
+impl<F> Timed for HandleInner<Alarm, F> {
+    fn alarm(&self) -> &Alarm {
+        &self.alarm
     }
 }
 
-impl<F, R> Timer for HandleInner<F>
+impl<F, R> Timer for HandleInner<Alarm, F>
 where
     R: CallbackOutput,
-    F: FnOnce() -> R,
+    F: FnOnce() -> R + 'static,
 {
 }
 
@@ -122,7 +136,7 @@ trait Scheduled {
     fn context(&self) -> Context;
 }
 
-impl<F: 'static> Scheduled for HandleInner<F> {
+impl<A: Delay, F: 'static> Scheduled for HandleInner<A, F> {
     fn cancel(&self) {
         if !self.cancelled.replace(true) {
             drop(self.callback.take());
@@ -130,9 +144,7 @@ impl<F: 'static> Scheduled for HandleInner<F> {
             if !self.entered.get() {
                 drop(self.context.take());
             }
-            if self.waiting.get() {
-                self.scheduler.timer_cancelled();
-            }
+            self.alarm.end(&self.scheduler);
         }
     }
 

@@ -71,10 +71,10 @@
 mod exceptions;
 mod conversions;
 mod constants;
+mod sys;
 mod clock;
 mod context;
 mod instruments;
-mod sys;
 // -- floor 1: stacks
 mod stack;
 mod fiber;
@@ -115,6 +115,7 @@ pub mod signals;
 // -- floor 4: composing
 mod awaitable;
 mod waiters;
+mod sleeping;
 mod timeouts;
 mod locks;
 mod queues;
@@ -195,6 +196,7 @@ pub use reports::{CallbackOutput, ExceptionContext, ExceptionHandler, ExceptionS
 pub use runners::{Runner, run};
 pub use scoped::{Scope, ScopedTask, task_group};
 pub use servers::{Server, ServerBuilder};
+pub use sleeping::sleep;
 pub use spawning::{TaskBuilder, spawn};
 pub use stack::{DEFAULT_STACK_SIZE, StackError, StackStatistics, stack_statistics};
 pub use streams::{
@@ -205,7 +207,7 @@ pub use streams::{
 pub use taskgroups::TaskGroup;
 pub use tasks::{AnyTask, Task, all_tasks, current_task};
 pub use threads::to_thread;
-pub use timeouts::{Timeout, sleep, timeout, timeout_at};
+pub use timeouts::{Timeout, timeout, timeout_at};
 pub use traces::StackFrame;
 pub use transports::{Address, ExtraInfo, ProtocolRef, Transport};
 pub use waits::{AwaitedFuture, ReturnWhen, Waited, shield, wait, wait_for};

@@ -1,50 +1,28 @@
-//! [`timeout`]: a deadline for a block of code, and [`sleep`].
+//! [`timeout`]: a deadline for a block of code.
 //!
 //! A timeout cancels the task when its deadline passes, and turns that
 //! cancellation, and no other, into an error of kind `Timeout` when the block is
 //! left. Which one it is, the task's count of requests tells: the timeout takes
 //! its own request back, and only if none is left over that came meanwhile is the
 //! cancellation its own.
+//!
+//! A timeout is its own timer. One that is left in time, and that nobody has a handle
+//! to, is kept with its entry in the heap to be set again by the next: most are armed
+//! again and again, for as long as the time before, and then cost neither an allocation
+//! nor a move in the heap.
 
+use std::any::Any;
 use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::rc::Rc;
 use std::time::Duration;
 
 use crate::clock::Instant;
-use crate::coroutines::yield_now;
-use crate::events::Scheduler;
+use crate::events::{Runnable, Scheduler, Timer};
 use crate::exceptions::{Error, ErrorKind, Result};
-use crate::futures::Future;
-use crate::handles::{Handle, TimerHandle};
+use crate::instruments::FlowEvent;
 use crate::tasks::{AnyTask, current_task};
-
-/// Suspends the current task for at least that long; zero is a bare yield.
-///
-/// # Errors
-///
-/// Kind `Cancelled` if the task is cancelled; kind `Runtime` outside of a task.
-///
-/// ```
-/// use stackio::{millis, sleep};
-/// stackio::run(|| sleep(millis(1)))?;
-/// # Ok::<(), stackio::Error>(())
-/// ```
-#[track_caller]
-pub fn sleep(duration: Duration) -> Result {
-    if duration.is_zero() {
-        return yield_now();
-    }
-    let scheduler = Scheduler::running()?;
-    let future = Future::about("a timer", scheduler.clone());
-    let sleeper = future.clone();
-    let timer = scheduler.call_later(duration, move || {
-        if !sleeper.done() { sleeper.set_result(()) } else { Ok(()) }
-    });
-    let slept = future.settle();
-    timer.cancel();
-    slept
-}
+use crate::timers::{Alarm, Timed};
 
 /// Runs a block of code for at most that long (`asyncio.timeout`).
 ///
@@ -69,7 +47,7 @@ pub fn sleep(duration: Duration) -> Result {
 #[track_caller]
 pub fn timeout<T>(delay: Duration, block: impl FnOnce(&Timeout) -> Result<T>) -> Result<T> {
     let entered = Timeout::begin(delay)?;
-    let ended = block(&entered.0);
+    let ended = block(&entered.timeout);
     entered.exit(ended)
 }
 
@@ -83,9 +61,10 @@ pub fn timeout_at<T>(when: Instant, block: impl FnOnce(&Timeout) -> Result<T>) -
     Timeout::new(Some(when)).scope(block)
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum State {
     /// Not entered yet.
+    #[default]
     Created,
     /// In the block, before the deadline.
     Active,
@@ -97,27 +76,18 @@ enum State {
     Finished,
 }
 
-enum Alarm {
-    Soon(Handle),
-    Later(TimerHandle),
-}
-
-impl Alarm {
-    fn cancel(&self) {
-        match self {
-            Alarm::Soon(handle) => handle.cancel(),
-            Alarm::Later(timer) => timer.cancel(),
-        }
-    }
-}
-
+#[derive(Default)]
 struct Inner {
     state: Cell<State>,
-    when: Cell<Option<Instant>>,
-    alarm: RefCell<Option<Alarm>>,
-    task: RefCell<Option<AnyTask>>,
+    /// Whether it is to expire: its alarm is set, or it is in the ready queue.
+    armed: Cell<bool>,
+    /// How many times it is in the ready queue without being meant any more.
+    disarmed: Cell<u32>,
     /// The task's count of requests on entry.
     cancelling: Cell<u32>,
+    when: Cell<Option<Instant>>,
+    alarm: Alarm,
+    task: RefCell<Option<AnyTask>>,
 }
 
 /// A deadline for one block of code (`asyncio.Timeout`).
@@ -129,13 +99,7 @@ pub struct Timeout(Rc<Inner>);
 impl Timeout {
     /// A timeout that expires at `when`; never, if it is `None`.
     pub fn new(when: Option<Instant>) -> Timeout {
-        Timeout(Rc::new(Inner {
-            state: Cell::new(State::Created),
-            when: Cell::new(when),
-            alarm: RefCell::new(None),
-            task: RefCell::new(None),
-            cancelling: Cell::new(0),
-        }))
+        Timeout(Rc::new(Inner { when: Cell::new(when), ..Inner::default() }))
     }
 
     /// Runs the block under this timeout, which can be used once.
@@ -147,7 +111,7 @@ impl Timeout {
     pub fn scope<T>(&self, block: impl FnOnce(&Timeout) -> Result<T>) -> Result<T> {
         let scheduler = Scheduler::running()?;
         let now = scheduler.now();
-        let entered = self.clone().enter(&scheduler, now)?;
+        let entered = self.clone().enter(scheduler, now)?;
         entered.exit(block(self))
     }
 
@@ -176,31 +140,29 @@ impl Timeout {
             };
             return Err(Error::text(ErrorKind::Runtime, text));
         }
-        let scheduler = Scheduler::running()?;
-        self.disarm();
-        let now = scheduler.now();
-        self.arm(&scheduler, when, now);
+        Scheduler::running()?;
+        let task = self.0.task.borrow().clone();
+        if let Some(task) = task {
+            let scheduler = &task.0.core().scheduler;
+            self.0.disarm(scheduler);
+            self.arm(scheduler, when, scheduler.now());
+        }
         Ok(())
     }
 
     /// Sets the deadline and the alarm for it.
-    fn arm(&self, scheduler: &Rc<Scheduler>, when: Option<Instant>, now: Instant) {
+    fn arm(&self, scheduler: &Scheduler, when: Option<Instant>, now: Instant) {
         self.0.when.set(when);
-        let inner = self.0.clone();
-        let expire = move || inner.expire();
-        *self.0.alarm.borrow_mut() = when.map(|when| {
-            if when <= now {
-                Alarm::Soon(scheduler.call_soon(expire))
-            } else {
-                Alarm::Later(scheduler.call_at(when, expire))
+        self.0.armed.set(when.is_some());
+        match when {
+            Some(when) if when > now => scheduler.set_timer(when, &self.0),
+            Some(_) => {
+                if scheduler.is_watched() {
+                    scheduler.emit(&FlowEvent::CallSoon { task: None });
+                }
+                scheduler.push(self.0.clone());
             }
-        });
-    }
-
-    fn disarm(&self) {
-        let alarm = self.0.alarm.take();
-        if let Some(alarm) = alarm {
-            alarm.cancel();
+            None => {}
         }
     }
 
@@ -209,10 +171,13 @@ impl Timeout {
     pub(crate) fn begin(delay: Duration) -> Result<Entered> {
         let scheduler = Scheduler::running()?;
         let now = scheduler.now();
-        Timeout::new(Some(now + delay)).enter(&scheduler, now)
+        let when = now + delay;
+        let inner = Inner::spare(&scheduler, when).unwrap_or_default();
+        inner.when.set(Some(when));
+        Timeout(inner).enter(scheduler, now)
     }
 
-    fn enter(self, scheduler: &Rc<Scheduler>, now: Instant) -> Result<Entered> {
+    fn enter(self, scheduler: Rc<Scheduler>, now: Instant) -> Result<Entered> {
         if self.0.state.get() != State::Created {
             let text = "the timeout has already been entered";
             return Err(Error::text(ErrorKind::Runtime, text));
@@ -222,21 +187,48 @@ impl Timeout {
         self.0.cancelling.set(task.cancelling());
         *self.0.task.borrow_mut() = Some(task);
         self.0.state.set(State::Active);
-        self.arm(scheduler, self.0.when.get(), now);
-        Ok(Entered(self))
+        self.arm(&scheduler, self.0.when.get(), now);
+        Ok(Entered { timeout: self, scheduler })
+    }
+}
+
+impl Inner {
+    /// One that was left, to be entered again.
+    fn spare(scheduler: &Scheduler, when: Instant) -> Option<Rc<Inner>> {
+        let timer: Rc<dyn Any> = scheduler.take_spare_timer(when)?;
+        let inner: Rc<Inner> = timer.downcast().ok()?;
+        inner.state.set(State::Created);
+        inner.disarmed.set(0);
+        Some(inner)
     }
 
-    fn leave<T>(&self, ended: Result<T>) -> Result<T> {
-        self.disarm();
-        let task = self.0.task.take();
-        if self.0.state.get() != State::Expiring {
-            self.0.state.set(State::Finished);
+    /// Whether its one handle and its entry in the heap are all that is left of it.
+    fn is_spare(self: &Rc<Self>) -> bool {
+        Rc::strong_count(self) == 1 + usize::from(self.alarm.has_entry())
+    }
+
+    fn disarm(&self, scheduler: &Scheduler) {
+        if !self.armed.replace(false) {
+            return;
+        }
+        if self.alarm.is_set() {
+            scheduler.cancel_timer(&self.alarm);
+        } else {
+            self.disarmed.set(self.disarmed.get() + 1);
+        }
+    }
+
+    fn leave<T>(&self, scheduler: &Scheduler, ended: Result<T>) -> Result<T> {
+        self.disarm(scheduler);
+        let task = self.task.take();
+        if self.state.get() != State::Expiring {
+            self.state.set(State::Finished);
             return ended;
         }
-        self.0.state.set(State::Expired);
+        self.state.set(State::Expired);
         let left = task.map_or(0, |task| task.uncancel());
         match ended {
-            Err(error) if error.is_cancelled() && left <= self.0.cancelling.get() => {
+            Err(error) if error.is_cancelled() && left <= self.cancelling.get() => {
                 Err(Error::from(ErrorKind::Timeout))
             }
             ended => ended,
@@ -244,32 +236,52 @@ impl Timeout {
     }
 }
 
-impl Inner {
-    fn expire(&self) {
+impl Timed for Inner {
+    fn alarm(&self) -> &Alarm {
+        &self.alarm
+    }
+}
+
+impl Timer for Inner {}
+
+impl Runnable for Inner {
+    /// Expires, unless it was disarmed while it was in the queue.
+    fn run(self: Rc<Self>) {
+        let disarmed = self.disarmed.get();
+        if disarmed > 0 {
+            self.disarmed.set(disarmed - 1);
+            return;
+        }
+        self.armed.set(false);
         self.state.set(State::Expiring);
-        let alarm = self.alarm.take();
         let task = self.task.borrow().clone();
         if let Some(task) = task {
             task.cancel();
         }
-        drop(alarm);
     }
 }
 
 /// A timeout whose block is running; dropped by a panic, it is left as well.
-pub(crate) struct Entered(Timeout);
+pub(crate) struct Entered {
+    timeout: Timeout,
+    scheduler: Rc<Scheduler>,
+}
 
 impl Entered {
     /// Ends the block: a cancellation that the timeout caused is converted.
     pub(crate) fn exit<T>(self, ended: Result<T>) -> Result<T> {
-        self.0.leave(ended)
+        self.timeout.0.leave(&self.scheduler, ended)
     }
 }
 
 impl Drop for Entered {
     fn drop(&mut self) {
-        if matches!(self.0.0.state.get(), State::Active | State::Expiring) {
-            let _panicking = self.0.leave::<()>(Ok(()));
+        let inner = &self.timeout.0;
+        if matches!(inner.state.get(), State::Active | State::Expiring) {
+            let _panicking = inner.leave::<()>(&self.scheduler, Ok(()));
+        }
+        if inner.is_spare() {
+            self.scheduler.keep_spare_timer(inner.clone());
         }
     }
 }

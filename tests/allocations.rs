@@ -5,11 +5,12 @@
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::io::{BufRead, Read};
+use std::time::Duration;
 
 use stackio::framing::{Chunks, Frames, Framing, Lines, Prefix};
 use stackio::{
-    Barrier, Condition, Event, Lock, PriorityQueue, Queue, Result, Semaphore, StreamReader,
-    yield_now,
+    Barrier, Condition, Event, Lock, PriorityQueue, Queue, Result, Semaphore, StreamReader, secs,
+    sleep, timeout, yield_now,
 };
 
 /// The system's allocator, counting what each thread asks of it.
@@ -77,6 +78,27 @@ fn an_allocation_is_counted() {
 fn a_bare_yield_allocates_nothing() {
     in_a_task(|| {
         assert_eq!(allocations(yield_now)?, 0);
+        Ok(())
+    });
+}
+
+#[test]
+fn a_timeout_that_does_not_pass_allocates_nothing() {
+    in_a_task(|| {
+        assert_eq!(allocations(|| timeout(secs(60), |_| yield_now()))?, 0);
+        let nested = || timeout(secs(90), |_| timeout(secs(70), |_| yield_now()));
+        assert_eq!(allocations(nested)?, 0);
+        let in_turn =
+            || timeout(secs(90), |_| yield_now()).and_then(|()| timeout(secs(70), |_| yield_now()));
+        assert_eq!(allocations(in_turn)?, 0);
+        Ok(())
+    });
+}
+
+#[test]
+fn a_sleep_is_one_allocation() {
+    in_a_task(|| {
+        assert_eq!(allocations(|| sleep(Duration::from_nanos(1)))?, 100);
         Ok(())
     });
 }

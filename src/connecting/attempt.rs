@@ -7,7 +7,7 @@ use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
 use crate::selector_events::Watched;
 use crate::selectors::Direction;
-use crate::timeouts::sleep;
+use crate::sleeping::sleep;
 
 /// Rests between attempts, where the system gives no sign when one is worth while: a
 /// Unix socket is not told that the other side's queue has room again. Each is twice as

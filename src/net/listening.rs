@@ -10,7 +10,7 @@ use crate::constants::ACCEPT_RETRY_DELAY;
 use crate::events::Scheduler;
 use crate::selector_events::Watched;
 use crate::selectors::Direction;
-use crate::timeouts::sleep;
+use crate::sleeping::sleep;
 use crate::waiters::Waiters;
 
 /// A listener of std's that is watched, and the tasks that stand in line for it.

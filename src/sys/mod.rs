@@ -9,7 +9,7 @@
 //! - [`overflow`]: a stack overflow ends with a report, not a bare SIGSEGV.
 //! - [`signal`]: a signal becomes a readable descriptor.
 //! - [`peer`]: who is at the other end of a Unix socket.
-//! - [`coarse`]: a clock that is cheap to read.
+//! - [`clocks`]: the monotonic clock, and a rough one.
 //! - [`descriptor`]: whether operations on a descriptor block, and what they leave.
 //! - `process` (the feature of that name): child processes, their signals and ends.
 
@@ -19,7 +19,7 @@
 #[cfg(not(unix))]
 compile_error!("stackio maps its own coroutine stacks, which is written for Unix only so far");
 
-pub(crate) mod coarse;
+pub(crate) mod clocks;
 pub(crate) mod descriptor;
 pub(crate) mod mapping;
 pub(crate) mod overflow;

@@ -1,9 +1,11 @@
 //! Tasks: names, results, errors, contexts, order.
 //!
-//! Below: `cancelling` is how they are asked to end, `schedules` is random schedules of both.
+//! Below: `cancelling` is how they are asked to end, `schedules` is random schedules of both,
+//! `timeouts` is timeouts that are left and begun again.
 
 mod cancelling;
 mod schedules;
+mod timeouts;
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;

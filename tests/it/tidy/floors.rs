@@ -13,7 +13,7 @@ use super::paths::{self, Import, Reference};
 /// belongs to the module of the same name.
 const FLOORS: &[&str] = &[
     // Words.
-    "exceptions conversions constants clock context instruments sys",
+    "exceptions conversions constants sys clock context instruments",
     // Stacks: the unsafe cellar.
     "stack fiber traces yielder generator delegation",
     // Promises.
@@ -22,7 +22,7 @@ const FLOORS: &[&str] = &[
     // The loop.
     "selectors network remote watchdog base_events loop_methods closing selector_events readers signals",
     // Composing: no I/O of their own.
-    "awaitable waiters timeouts locks queues gather waits as_completed taskgroups scoped concurrent \
+    "awaitable waiters sleeping timeouts locks queues gather waits as_completed taskgroups scoped concurrent \
      executor border threads resolver connecting sendfile builders runners",
     // Transports.
     "flow_control framing transports protocols message_protocol tls sslproto connections servers \
