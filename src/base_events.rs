@@ -30,15 +30,12 @@ use crate::deadlocks::deadlock;
 use crate::events::{Scheduler, no_running_loop};
 use crate::exceptions::{Error, ErrorKind, Result};
 use crate::future_core::{AnyFuture, CallbackId};
+use crate::housekeeping::Housekeeping;
 use crate::remote::Remote;
 use crate::reports::{ExceptionContext, ExceptionSource};
 use crate::selectors::Driver;
-use crate::stack::release_cold;
 use crate::sys::clocks::coarse_millis;
 use crate::watchdog::Watchdog;
-
-/// How many stacks are released at a time before the loop blocks.
-const RELEASE_BATCH: usize = 64;
 
 /// How many milliseconds the selector may go unasked while work is ready.
 const SELECT_INTERVAL_MS: u64 = 8;
@@ -86,6 +83,7 @@ pub(crate) struct Inner {
     pub(crate) running: Cell<bool>,
     /// What the loop waits for that is neither timer nor descriptor.
     outstanding: Rc<Cell<usize>>,
+    housekeeping: Housekeeping,
     services: RefCell<Vec<Rc<dyn Any>>>,
     /// There since debug mode first ran.
     watchdog: RefCell<Option<Rc<Watchdog>>>,
@@ -149,6 +147,7 @@ impl EventLoop {
             stopping: Cell::new(false),
             running: Cell::new(false),
             outstanding: Rc::new(Cell::new(0)),
+            housekeeping: Housekeeping::default(),
             services: RefCell::new(Vec::new()),
             watchdog: RefCell::new(None),
         })))
@@ -318,13 +317,12 @@ impl EventLoop {
     /// How long the selector may block when nothing is ready. Under a virtual
     /// clock this is where time passes.
     fn idle_timeout(&self) -> Result<Option<Duration>> {
-        if release_cold(RELEASE_BATCH) {
-            return Ok(Some(Duration::ZERO));
-        }
         let inner = &*self.0;
+        let rest = inner.housekeeping.tend(&inner.scheduler, coarse_millis());
         let first = inner.scheduler.earliest_timer();
         let Clock::Virtual(clock) = inner.scheduler.clock() else {
-            return Ok(first.map(|when| when - inner.scheduler.now()));
+            let first = first.map(|when| when - inner.scheduler.now());
+            return Ok(first.into_iter().chain(rest).min());
         };
         if inner.outstanding.get() > inner.remote.held() || inner.driver.is_awaited() {
             let due = first.is_some_and(|when| when <= clock.now());

@@ -21,8 +21,15 @@ pub(crate) const STACK_MAX_SIZE: usize = 1024 * 1024 * 1024;
 /// line apart: 20,000 stacks in step switch four times as slowly.
 pub(crate) const STACK_COLOURS: usize = 16;
 
-/// Free stacks of each size whose memory is kept for the next coroutines.
-pub(crate) const STACKS_KEPT_WARM: usize = 1024;
+/// Free stacks of each size whose memory is kept however long nobody takes them.
+pub(crate) const STACKS_KEPT_WARM: usize = 64;
+
+/// How many stacks give their memory back at a time, before the selector is asked again.
+pub(crate) const RELEASE_BATCH: usize = 256;
+
+/// Milliseconds after which what nobody has used gives its memory back, some time between
+/// that and twice as long after its last use.
+pub(crate) const IDLE_MS: u64 = 400;
 
 /// Bytes of the stack on which a thread's signal handlers run.
 pub(crate) const SIGNAL_STACK_SIZE: usize = 64 * 1024;

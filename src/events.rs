@@ -52,6 +52,9 @@ pub(crate) trait Kept {
     fn let_go(&self);
 }
 
+/// Room for so many in the ready queue is kept.
+const FEW_READY: usize = 1024;
+
 /// What a loop is made of, as far as futures and tasks need it.
 pub(crate) struct Scheduler {
     ready: RefCell<VecDeque<Rc<dyn Runnable>>>,
@@ -221,6 +224,30 @@ impl Scheduler {
             }
             self.push(timer);
         }
+    }
+
+    // -- room ------------------------------------------------------------------------
+
+    /// Whether the lists have room for many more than there are.
+    pub(crate) fn has_surplus(&self) -> bool {
+        let (ready, timers) = (self.ready.borrow(), self.timers.borrow());
+        ready.capacity() > 4 * ready.len() + FEW_READY || timers.has_surplus()
+    }
+
+    /// Gives up the room that is not needed.
+    pub(crate) fn shrink(&self) {
+        let mut ready = self.ready.borrow_mut();
+        if ready.capacity() > 4 * ready.len() + FEW_READY {
+            let mut fewer = VecDeque::with_capacity(ready.len().max(64));
+            fewer.append(&mut ready);
+            *ready = fewer;
+        }
+        drop(ready);
+        self.kept.borrow_mut().shrink();
+        let mut timers = self.timers.borrow_mut();
+        let remnants = if timers.has_surplus() { timers.shrink() } else { Vec::new() };
+        drop(timers);
+        drop(remnants);
     }
 
     // -- the end -------------------------------------------------------------------

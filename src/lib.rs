@@ -106,6 +106,7 @@ mod deadlocks;
 mod selectors;
 mod remote;
 mod watchdog;
+mod housekeeping;
 mod base_events;
 mod loop_methods;
 mod closing;

@@ -226,6 +226,11 @@ pub(crate) fn unregister(core: &TaskCore) {
     }
 }
 
+/// Gives up the room for tasks that were many.
+pub(crate) fn shrink_unfinished() {
+    UNFINISHED.with(|tasks| tasks.borrow_mut().shrink());
+}
+
 /// The unfinished tasks of a loop, in the order of their creation.
 pub(crate) fn unfinished(scheduler: &Rc<Scheduler>) -> Vec<Rc<dyn TaskObject>> {
     let mut tasks = UNFINISHED.with(|tasks| tasks.borrow().all());

@@ -10,7 +10,7 @@ use corosensei::stack::StackPointer;
 use super::{COLOUR_STEP, Stack, StackError, StackStatistics, top};
 use crate::constants::STACK_COLOURS;
 use crate::sys::mapping;
-use crate::sys::slab::{Slab, guard_size};
+use crate::sys::slab::{Registration, Slab, guard_size};
 
 thread_local! {
     pub(super) static ARENA: RefCell<Arena> = const { RefCell::new(Arena { classes: Vec::new() }) };
@@ -25,14 +25,21 @@ pub(super) struct Arena {
 /// The stacks of one size.
 pub(super) struct Class {
     stride: usize,
-    /// Bases of the free stacks, from cold to hot.
+    /// Bases of the free stacks, from cold to hot. From the cold end, first come those
+    /// that are `released`, then others that are `stale`, then others `untouched`.
     pub(super) free: Vec<usize>,
-    /// How many of `free`, from the cold end, have been released.
+    /// How many nobody has taken since the last look.
+    untouched: usize,
+    /// How many nobody had taken between the two last looks.
+    stale: usize,
+    /// How many of these have no memory any more.
     released: usize,
-    /// Stacks handed out or free.
-    carved: usize,
     /// Only the last has slots left.
     slabs: Vec<Slab>,
+    /// Stacks handed out or free, in the order of the slabs.
+    carved: Vec<Registration>,
+    /// Whether there are more of them since the last look.
+    grown: bool,
 }
 
 impl Arena {
@@ -45,7 +52,7 @@ impl Arena {
         let class = &mut self.classes[index];
         let base = match class.free.pop() {
             Some(base) => {
-                class.released = class.released.min(class.free.len());
+                class.note_taken();
                 base
             }
             None => class.carve()?,
@@ -63,23 +70,33 @@ impl Arena {
         self.classes.push(Class {
             stride,
             free: Vec::new(),
+            untouched: 0,
+            stale: 0,
             released: 0,
-            carved: 0,
             slabs: Vec::new(),
+            carved: Vec::new(),
+            grown: false,
         });
         self.classes.len() - 1
     }
 
-    pub(super) fn release_cold(&mut self, batch: usize, warm: usize) -> bool {
+    /// Whether there are free stacks with memory, beyond the `warm` ones of a size.
+    pub(super) fn has_surplus(&self, warm: usize) -> bool {
+        self.classes.iter().any(|class| class.free.len() > class.released + warm)
+    }
+
+    pub(super) fn look(&mut self, warm: usize) {
+        self.classes.iter_mut().for_each(|class| class.look(warm));
+    }
+
+    pub(super) fn release_stale(&mut self, batch: usize) -> bool {
         let mut left = batch;
-        let mut more = false;
         for class in &mut self.classes {
-            let cold = class.free.len().saturating_sub(class.released + warm);
-            class.release(cold.min(left));
-            more |= cold > left;
-            left = left.saturating_sub(cold);
+            let count = (class.stale - class.released).min(left);
+            class.release(count);
+            left -= count;
         }
-        more
+        self.classes.iter().any(|class| class.stale > class.released)
     }
 
     pub(super) fn statistics(&self) -> StackStatistics {
@@ -88,7 +105,7 @@ impl Arena {
         for class in &self.classes {
             sum.slabs += class.slabs.len();
             sum.mapped += class.slabs.iter().map(|slab| slab.range().len()).sum::<usize>();
-            sum.in_use += class.carved - class.free.len();
+            sum.in_use += class.carved.len() - class.free.len();
             sum.free += class.free.len();
             sum.released += class.released;
         }
@@ -103,10 +120,15 @@ impl Drop for Arena {
         for class in &mut self.classes {
             class.free.sort_unstable();
             let free_below = |end| class.free.partition_point(|&base| base <= end);
+            let mut carved = mem::take(&mut class.carved).into_iter();
             for slab in class.slabs.drain(..) {
                 let Range { start, end } = slab.range();
+                let stacks = carved.by_ref().take(slab.carved());
                 if free_below(end) - free_below(start) < slab.carved() {
+                    stacks.for_each(mem::forget);
                     mem::forget(slab);
+                } else {
+                    stacks.for_each(drop);
                 }
             }
         }
@@ -121,22 +143,77 @@ impl Class {
         if self.slabs.last().is_none_or(Slab::is_full) {
             self.slabs.push(Slab::map(self.stride)?);
         }
-        let top = self.slabs.last_mut().expect("pushed above if there was none").carve()?;
-        let colour = self.carved % STACK_COLOURS * COLOUR_STEP;
-        self.carved += 1;
+        let slab = self.slabs.last_mut().expect("pushed above if there was none");
+        let (top, registration) = slab.carve()?;
+        let colour = self.carved.len() % STACK_COLOURS * COLOUR_STEP;
+        self.carved.push(registration);
+        self.grown = true;
         // Room for every stack there is: giving one back never allocates.
-        self.free.reserve(self.carved - self.free.len());
+        self.free.reserve(self.carved.len() - self.free.len());
         Ok(top - colour)
     }
 
-    fn release(&mut self, count: usize) {
-        let cold = self.released..self.released + count;
-        for &base in &self.free[cold] {
-            let top = top(base);
-            // SAFETY: the stack is free, so nothing lives on it, and the slab
-            // of a free stack is mapped.
-            unsafe { mapping::release(top - self.stride + guard_size()..top) }
+    /// One has been taken from the hot end.
+    #[inline]
+    fn note_taken(&mut self) {
+        let left = self.free.len();
+        if left < self.untouched {
+            self.untouched = left;
+            self.stale = self.stale.min(left);
+            self.released = self.released.min(left);
         }
+    }
+
+    /// What nobody has touched since the last look is stale, but for the `warm` hottest.
+    fn look(&mut self, warm: usize) {
+        let cold = self.untouched.min(self.free.len().saturating_sub(warm));
+        self.stale = cold.max(self.released);
+        self.untouched = self.free.len();
+        // Neighbours are released together.
+        self.free[self.released..self.stale].sort_unstable();
+        if mem::take(&mut self.grown) {
+            self.move_lists();
+        }
+    }
+
+    /// Puts the lists that have grown where there is room now. They grew when much else
+    /// was there, and the heap gives nothing back to the system that lies below a block
+    /// in use.
+    fn move_lists(&mut self) {
+        let mut free = Vec::with_capacity(self.carved.len());
+        free.append(&mut self.free);
+        self.free = free;
+        let mut carved = Vec::with_capacity(self.carved.len());
+        carved.append(&mut self.carved);
+        self.carved = carved;
+        let mut slabs = Vec::with_capacity(self.slabs.len());
+        slabs.append(&mut self.slabs);
+        self.slabs = slabs;
+    }
+
+    fn release(&mut self, count: usize) {
+        let (guard, stale) = (guard_size(), self.released..self.released + count);
+        let mut run = 0..0;
+        for &base in &self.free[stale] {
+            let top = top(base);
+            let slot = top - self.stride..top;
+            if slot.start != run.end {
+                release(&run);
+                run.start = slot.start + guard;
+            }
+            run.end = slot.end;
+        }
+        release(&run);
         self.released += count;
+    }
+}
+
+/// Gives back the memory of neighbours that are free, and of the guards between them,
+/// which have none.
+fn release(run: &Range<usize>) {
+    if !run.is_empty() {
+        // SAFETY: the stacks are free, so nothing lives on them, and the slabs of free
+        // stacks are mapped.
+        unsafe { mapping::release(run.clone()) }
     }
 }

@@ -23,7 +23,7 @@
 //!   few cache lines off its neighbours.
 //! - **Pool.** A stack that is dropped goes back to its thread, to be handed out
 //!   again, the last one first: its pages are there, its lines are in the cache.
-//!   [`release_cold`] returns the memory of those long unused.
+//!   [`release_stale`] returns the memory of those long unused.
 
 #![allow(unsafe_code)]
 #![deny(unsafe_op_in_unsafe_fn)]
@@ -139,15 +139,22 @@ pub(crate) fn stack_around(address: usize) -> Option<Range<usize>> {
     slab::stack_around(address)
 }
 
-/// Returns the memory of free stacks to the kernel, up to `batch` of them, the
-/// longest unused first; the last 1,024 of each size stay warm. True if more
-/// remain to be released.
-///
-/// For a loop that is about to block, and has the time.
-pub(crate) fn release_cold(batch: usize) -> bool {
-    ARENA
-        .try_with(|arena| arena.borrow_mut().release_cold(batch, STACKS_KEPT_WARM))
-        .unwrap_or(false)
+/// Whether memory of free stacks could be given back, once nobody has taken them for a
+/// while.
+pub(crate) fn has_surplus() -> bool {
+    ARENA.try_with(|arena| arena.borrow().has_surplus(STACKS_KEPT_WARM)).unwrap_or(false)
+}
+
+/// Looks which of the free stacks nobody has taken since the last look, but for the 64 of
+/// each size that were used last: their memory is to be given back.
+pub(crate) fn look_for_stale() {
+    let _ = ARENA.try_with(|arena| arena.borrow_mut().look(STACKS_KEPT_WARM));
+}
+
+/// Returns the memory of those that were found to the kernel, unless somebody has taken
+/// them since, up to `batch` of them. True if more remain.
+pub(crate) fn release_stale(batch: usize) -> bool {
+    ARENA.try_with(|arena| arena.borrow_mut().release_stale(batch)).unwrap_or(false)
 }
 
 /// What the stacks of a thread come to; see [`stack_statistics`].
@@ -246,21 +253,65 @@ mod tests {
         });
     }
 
+    /// A look, and the release of what it found; how many are released then.
+    fn look(warm: usize) -> usize {
+        ARENA.with(|arena| arena.borrow_mut().look(warm));
+        while release_stale(4) {}
+        stack_statistics().released
+    }
+
     #[test]
-    fn cold_stacks_are_released_once() {
+    fn stacks_that_nobody_took_between_two_looks_are_released_once() {
         on_a_new_thread(|| {
-            let release =
-                |batch, warm| ARENA.with(|arena| arena.borrow_mut().release_cold(batch, warm));
             drop(stacks(1, 10));
-            assert!(release(4, 3), "three more to go");
-            assert_eq!(stack_statistics().released, 4);
-            assert!(!release(4, 3));
-            assert!(!release(4, 3));
-            assert_eq!(stack_statistics().released, 7);
+            assert_eq!(look(3), 0, "just now they were in use");
+            assert_eq!(look(3), 7);
+            assert_eq!(look(3), 7);
             let taken = stacks(1, 5);
             assert_eq!(stack_statistics().released, 5, "two of them were cold");
             drop(taken);
+            assert_eq!(look(3), 5, "five were in use");
+            drop(stacks(1, 4));
+            assert_eq!(look(3), 6, "one was not");
+            assert_eq!(look(0), 10);
             assert_eq!(stack_statistics().free, 10);
+        });
+    }
+
+    #[test]
+    fn what_is_taken_in_the_middle_of_a_release_keeps_its_memory() {
+        on_a_new_thread(|| {
+            drop(stacks(1, 20));
+            assert_eq!(look(0), 0);
+            ARENA.with(|arena| arena.borrow_mut().look(0));
+            assert!(release_stale(4), "sixteen more to go");
+            let taken = stacks(1, 10);
+            while release_stale(4) {}
+            assert_eq!((stack_statistics().released, taken.len()), (10, 10));
+        });
+    }
+
+    #[test]
+    fn released_stacks_are_empty_and_their_neighbours_are_not() {
+        on_a_new_thread(|| {
+            let word = |stack: &Stack| (stack.base.get() - 64) as *mut u64;
+            let all = stacks(1, 9);
+            for stack in &all {
+                // SAFETY: it lies in the usable part of a stack that nobody runs on.
+                unsafe { word(stack).write(7) };
+            }
+            let (kept, free): (Vec<_>, Vec<_>) =
+                all.into_iter().enumerate().partition(|(n, _)| n % 4 == 0);
+            drop(free);
+            assert_eq!((look(0), look(0)), (0, 6));
+            for stack in stacks(1, 6) {
+                // SAFETY: as above.
+                assert_eq!(unsafe { word(&stack).read() }, 0);
+            }
+            for (_, stack) in &kept {
+                // SAFETY: as above.
+                assert_eq!(unsafe { word(stack).read() }, 7);
+            }
         });
     }
 

@@ -2,8 +2,8 @@
 
 use std::io;
 
-/// Nanoseconds of the monotonic clock. std's `Instant` reads the same one, and takes
-/// twice as long to say how much has passed.
+/// Nanoseconds of the monotonic clock, without the arithmetic of std's `Instant`, which
+/// takes as long as the reading.
 #[inline]
 pub(crate) fn monotonic_nanos() -> i64 {
     let time = read(libc::CLOCK_MONOTONIC);
@@ -33,13 +33,13 @@ fn read(clock: libc::clockid_t) -> libc::timespec {
 
 // These are of other widths elsewhere.
 #[inline]
-#[allow(clippy::unnecessary_cast, clippy::useless_conversion)]
+#[allow(clippy::useless_conversion)]
 fn seconds_of(time: &libc::timespec) -> i64 {
     i64::from(time.tv_sec)
 }
 
 #[inline]
-#[allow(clippy::unnecessary_cast, clippy::useless_conversion)]
+#[allow(clippy::useless_conversion)]
 fn nanos_of(time: &libc::timespec) -> i64 {
     i64::from(time.tv_nsec)
 }

@@ -7,8 +7,10 @@
 use std::error::Error;
 use std::fmt;
 use std::io;
+use std::mem;
 use std::ops::Range;
 use std::ptr;
+use std::slice;
 use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 
 use corosensei::stack::valgrind::ValgrindStackRegistration;
@@ -27,12 +29,15 @@ const ROOM_LEFT: usize = 32 * 1024 * 1024;
 
 /// A mapping cut into slots. The fields drop in this order: the memory last.
 pub(crate) struct Slab {
-    /// One for each slot that was handed out.
-    registered: Vec<ValgrindStackRegistration>,
     _listed: Listed,
     mapping: Mapping,
     stride: usize,
+    /// How many slots were handed out.
+    carved: usize,
 }
+
+/// Valgrind's knowledge of a stack.
+pub(crate) type Registration = ValgrindStackRegistration;
 
 /// Maps memory, if as much as the rest of the program may soon need can be mapped
 /// beside it: an allocation that fails would abort the process, where a stack that
@@ -58,12 +63,7 @@ impl Slab {
                 Err(error) => return Err(StackError::refused(stride, why_not_mapped, error)),
             }
         };
-        Ok(Slab {
-            registered: Vec::with_capacity(slots),
-            _listed: list(&mapping.range(), stride),
-            mapping,
-            stride,
-        })
+        Ok(Slab { _listed: list(&mapping.range(), stride), mapping, stride, carved: 0 })
     }
 
     /// The addresses of the slab.
@@ -73,7 +73,7 @@ impl Slab {
 
     /// How many slots were handed out.
     pub(crate) fn carved(&self) -> usize {
-        self.registered.len()
+        self.carved
     }
 
     /// Whether the next slot has to come from another slab.
@@ -81,12 +81,13 @@ impl Slab {
         self.carved() * self.stride == self.range().len()
     }
 
-    /// The next slot, its guard in place: the address above it.
+    /// The next slot, its guard in place: the address above it, and what is to be
+    /// dropped before the slab is.
     ///
     /// # Errors
     ///
     /// Where the kernel makes no guard.
-    pub(crate) fn carve(&mut self) -> Result<usize, StackError> {
+    pub(crate) fn carve(&mut self) -> Result<(usize, Registration), StackError> {
         debug_assert!(!self.is_full());
         let limit = self.range().start + self.carved() * self.stride;
         let bottom = limit + guard_size();
@@ -94,9 +95,8 @@ impl Slab {
         // SAFETY: the slot has not been handed out, so nothing lies in it.
         unsafe { self.mapping.guard(limit..bottom) }
             .map_err(|error| StackError::refused(self.stride, why_not_guarded, error))?;
-        let usable = ValgrindStackRegistration::new(bottom as *mut u8, top - bottom);
-        self.registered.push(usable);
-        Ok(top)
+        self.carved += 1;
+        Ok((top, Registration::new(bottom as *mut u8, top - bottom)))
     }
 }
 
@@ -143,6 +143,7 @@ impl Error for StackError {
 /// The slabs of stacks, in a list that a handler can walk at any moment.
 ///
 /// Entries are never freed, and used again once their slab is gone.
+#[derive(Default)]
 struct Entry {
     start: AtomicUsize,
     end: AtomicUsize,
@@ -170,20 +171,33 @@ fn list(slab: &Range<usize>, stride: usize) -> Listed {
         0 => None,
         _ => entries().find(|entry| entry.claim()),
     };
-    let entry = unused.unwrap_or_else(|| {
-        let entry = Box::leak(Box::new(Entry {
-            start: AtomicUsize::new(0),
-            end: AtomicUsize::new(0),
-            stride: AtomicUsize::new(CLAIMED),
-            next: AtomicPtr::new(ptr::null_mut()),
-        }));
-        entry.publish();
-        entry
-    });
+    let entry = unused.unwrap_or_else(add_entries);
     entry.start.store(slab.start, Ordering::Relaxed);
     entry.end.store(slab.end, Ordering::Relaxed);
     entry.stride.store(stride, Ordering::Release);
     Listed(entry)
+}
+
+/// A page of entries, of which the first is claimed. They are not of the heap: it gives
+/// nothing back to the system that lies below a block which is never freed.
+fn add_entries() -> &'static Entry {
+    let entries: &[Entry] = match Mapping::new(page_size()) {
+        Ok(page) => {
+            let first = page.range().start as *const Entry;
+            let count = page.range().len() / size_of::<Entry>();
+            mem::forget(page);
+            // SAFETY: the page is never unmapped and nobody else knows it. It is aligned
+            // for anything, and zeroes are entries that are `FREE`.
+            unsafe { slice::from_raw_parts(first, count) }
+        }
+        Err(_) => Box::leak(Box::new([Entry::default()])),
+    };
+    let (first, others) = entries.split_first().expect("a page has room for an entry");
+    first.stride.store(CLAIMED, Ordering::Relaxed);
+    // Counted before anyone can claim them, so that the count never wraps.
+    UNUSED.fetch_add(others.len(), Ordering::Relaxed);
+    entries.iter().for_each(Entry::publish);
+    first
 }
 
 impl Drop for Listed {
@@ -244,6 +258,6 @@ fn entries() -> impl Iterator<Item = &'static Entry> {
 }
 
 fn follow(link: &AtomicPtr<Entry>) -> Option<&'static Entry> {
-    // SAFETY: links lead to entries that were leaked, and are only ever shared.
+    // SAFETY: links lead to entries that are there for good, and are only ever shared.
     unsafe { link.load(Ordering::Acquire).as_ref() }
 }

@@ -24,7 +24,7 @@ fn each_has_a_deadline_of_its_own() {
             let begun = clock.now();
             let error = timeout(millis(round), |_| sleep(secs(5))).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Timeout);
-            assert_eq!(clock.now() - begun, millis(round as u64));
+            assert_eq!(clock.now() - begun, millis(round));
         }
         Ok(())
     });
