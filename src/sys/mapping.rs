@@ -1,4 +1,4 @@
-//! Pages from the kernel: map, guard, release - and why it refused.
+//! Pages from the kernel: map, guard, release.
 //!
 //! A guard is a stretch of a mapping that faults when touched. There are two
 //! ways to make one:
@@ -14,13 +14,13 @@
 //! The first is taken where a probe shows that it works, the second elsewhere.
 //! The environment variable `STACKIO_GUARD=mprotect` forces the second.
 
-use std::fs;
 use std::io;
 use std::ops::Range;
 use std::ptr;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering::Relaxed};
 
+use super::limits::setting;
 use crate::constants::MAPPINGS_LEFT;
 
 /// The size of a page in bytes, asked once.
@@ -66,7 +66,7 @@ impl Mapping {
     ///
     /// # Errors
     ///
-    /// What the kernel said; [`why_not_mapped`] puts it in words.
+    /// What the kernel said; [`why_not_mapped`](super::limits::why_not_mapped) puts it in words.
     pub(crate) fn new(len: usize) -> io::Result<Mapping> {
         // No MAP_GROWSDOWN, which grows into what lies below. No MAP_STACK:
         // newer kernels only take it for the advice given further down.
@@ -114,7 +114,7 @@ impl Mapping {
     ///
     /// # Errors
     ///
-    /// What the kernel said; [`why_not_guarded`] puts it in words.
+    /// What the kernel said; [`why_not_guarded`](super::limits::why_not_guarded) puts it in words.
     pub(crate) unsafe fn guard(&mut self, range: Range<usize>) -> io::Result<()> {
         self.check(&range);
         // SAFETY: the range lies in this mapping, and the caller vouches that
@@ -133,6 +133,35 @@ impl Mapping {
         self.protected += 1;
         PROTECTED.fetch_add(1, Relaxed);
         Ok(())
+    }
+
+    /// Guards the first `guard` bytes of each of `count` slots of `stride` bytes, from
+    /// `start` on, in one call, which takes two thirds of the time. How many it was
+    /// possible for: none where the kernel has no such call.
+    ///
+    /// # Safety
+    ///
+    /// As [`guard`](Mapping::guard), of each of the ranges.
+    pub(crate) unsafe fn guard_many(
+        &mut self,
+        start: usize,
+        stride: usize,
+        guard: usize,
+        count: usize,
+    ) -> usize {
+        let count = count.min(GUARDS_AT_A_TIME);
+        if count < 2 || !MANY_AT_A_TIME.load(Relaxed) || !guards_are_free() {
+            return 0;
+        }
+        self.check(&(start..start + (count - 1) * stride + guard));
+        let mut ranges = [libc::iovec { iov_base: ptr::null_mut(), iov_len: 0 }; GUARDS_AT_A_TIME];
+        for (slot, range) in ranges[..count].iter_mut().enumerate() {
+            range.iov_base = (start + slot * stride) as *mut _;
+            range.iov_len = guard;
+        }
+        // SAFETY: the ranges lie in this mapping, and the caller vouches that they are
+        // unused.
+        unsafe { guard_by_advice_on_many(&ranges[..count]) / guard }
     }
 
     fn check(&self, range: &Range<usize>) {
@@ -171,6 +200,14 @@ pub(crate) unsafe fn release(range: Range<usize>) {
         libc::madvise(range.start as *mut _, range.len(), GIVE_BACK);
     }
 }
+
+const MADV_GUARD_INSTALL: libc::c_int = 102;
+
+/// How many guards are made by one call.
+pub(crate) const GUARDS_AT_A_TIME: usize = 64;
+
+/// Whether the kernel has not refused that yet.
+static MANY_AT_A_TIME: AtomicBool = AtomicBool::new(true);
 
 const UNKNOWN: u8 = 0;
 const ADVICE: u8 = 1;
@@ -229,11 +266,45 @@ fn most_protected() -> usize {
     })
 }
 
+/// Advice on many ranges at a time (Linux >= 6.15); how many bytes have been guarded.
+///
+/// # Safety
+///
+/// The ranges are mapped by us, and unused.
+#[cfg(target_os = "linux")]
+unsafe fn guard_by_advice_on_many(ranges: &[libc::iovec]) -> usize {
+    const PIDFD_SELF_THREAD_GROUP: libc::c_int = -10001;
+    const NO_FLAGS: libc::c_uint = 0;
+    // SAFETY: the caller vouches for the ranges.
+    let bytes = unsafe {
+        libc::syscall(
+            libc::SYS_process_madvise,
+            PIDFD_SELF_THREAD_GROUP,
+            ranges.as_ptr(),
+            ranges.len(),
+            MADV_GUARD_INSTALL,
+            NO_FLAGS,
+        )
+    };
+    usize::try_from(bytes).unwrap_or_else(|_| {
+        MANY_AT_A_TIME.store(false, Relaxed);
+        0
+    })
+}
+
+/// # Safety
+///
+/// None is needed: it touches no range.
+#[cfg(not(target_os = "linux"))]
+unsafe fn guard_by_advice_on_many(_: &[libc::iovec]) -> usize {
+    MANY_AT_A_TIME.store(false, Relaxed);
+    0
+}
+
 /// # Safety
 ///
 /// `range` is mapped by us, and unused.
 unsafe fn guard_by_advice(range: &Range<usize>) -> io::Result<()> {
-    const MADV_GUARD_INSTALL: libc::c_int = 102;
     // SAFETY: the caller vouches for the range.
     let done = unsafe { libc::madvise(range.start as *mut _, range.len(), MADV_GUARD_INSTALL) };
     answer(done)
@@ -254,68 +325,6 @@ fn answer(done: libc::c_int) -> io::Result<()> {
         _ => Err(io::Error::last_os_error()),
     }
 }
-
-/// Which limit made [`Mapping::new`] fail, and what helps.
-pub(crate) fn why_not_mapped(error: &io::Error) -> String {
-    if error.raw_os_error() != Some(libc::ENOMEM) {
-        return error.to_string();
-    }
-    for (name, flag, kind) in [
-        ("RLIMIT_AS", "ulimit -v", limit(libc::RLIMIT_AS)),
-        ("RLIMIT_DATA", "ulimit -d", limit(libc::RLIMIT_DATA)),
-    ] {
-        if let Some(bytes) = kind {
-            return format!(
-                "the address space of the process is limited ({name} = {bytes} bytes); \
-                 raise it with {flag}, or ask for smaller stacks"
-            );
-        }
-    }
-    if setting("overcommit_memory").as_deref() == Some("2") {
-        return "the kernel promises no more memory than it has (vm.overcommit_memory = 2); \
-                set it to 0 or 1 with sysctl, or raise vm.overcommit_ratio"
-            .into();
-    }
-    too_many_mappings()
-}
-
-/// Which limit made [`Mapping::guard`] fail, and what helps.
-pub(crate) fn why_not_guarded(error: &io::Error) -> String {
-    // A guard needs no memory: ENOMEM is the count of mappings.
-    match error.raw_os_error() {
-        Some(libc::ENOMEM) => too_many_mappings(),
-        _ => error.to_string(),
-    }
-}
-
-fn too_many_mappings() -> String {
-    match setting("max_map_count") {
-        Some(count) => format!(
-            "the limit of memory mappings is reached (vm.max_map_count = {count}); raise it \
-             with sysctl, or run Linux 6.13 or later, where guards cost no mapping"
-        ),
-        None => "the process may have no more memory mappings".into(),
-    }
-}
-
-/// One of Linux's `vm.` settings.
-fn setting(name: &str) -> Option<String> {
-    let text = fs::read_to_string(format!("/proc/sys/vm/{name}")).ok()?;
-    Some(text.trim().to_owned())
-}
-
-/// The process's own limit, if it has one.
-fn limit(resource: Resource) -> Option<libc::rlim_t> {
-    let mut limit = libc::rlimit { rlim_cur: libc::RLIM_INFINITY, rlim_max: libc::RLIM_INFINITY };
-    // SAFETY: the kernel fills in the struct we own.
-    unsafe { libc::getrlimit(resource, &raw mut limit) };
-    (limit.rlim_cur != libc::RLIM_INFINITY).then_some(limit.rlim_cur)
-}
-
-#[cfg(all(target_os = "linux", target_env = "gnu"))]
-type Resource = libc::__rlimit_resource_t;
-#[cfg(not(all(target_os = "linux", target_env = "gnu")))]
-type Resource = libc::c_int;
 
 #[cfg(test)]
 mod tests {
@@ -347,9 +356,16 @@ mod tests {
     }
 
     #[test]
-    fn the_reason_names_the_limit() {
-        let error = io::Error::from_raw_os_error(libc::ENOMEM);
-        assert!(why_not_guarded(&error).contains("memory mappings"));
+    fn many_guards_guard_the_beginning_of_each_slot() {
+        let page = page_size();
+        let mut mapping = Mapping::new(12 * page).unwrap();
+        let start = mapping.range().start;
+        // SAFETY: the mapping is ours and holds nothing.
+        let slots = unsafe { mapping.guard_many(start, 3 * page, page, 4) };
+        for at in 0..12 {
+            let guarded = at % 3 == 0 && at / 3 < slots;
+            assert_eq!(writable(start + at * page), !guarded, "page {at} of {slots} slots");
+        }
     }
 
     #[test]

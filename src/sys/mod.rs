@@ -4,7 +4,8 @@
 //! coroutines, tasks or loops. Linux is the platform it is made for and tested
 //! on; the other Unixes take the portable branch of each file.
 //!
-//! - [`mapping`]: memory from the kernel, guard pages, and why it refused.
+//! - [`limits`]: why the kernel gave no memory.
+//! - [`mapping`]: memory from the kernel, guard pages.
 //! - [`slab`]: one mapping for many stacks, and the stack of an address.
 //! - [`overflow`]: a stack overflow ends with a report, not a bare SIGSEGV.
 //! - [`signal`]: a signal becomes a readable descriptor.
@@ -21,6 +22,7 @@ compile_error!("stackio maps its own coroutine stacks, which is written for Unix
 
 pub(crate) mod clocks;
 pub(crate) mod descriptor;
+mod limits;
 pub(crate) mod mapping;
 pub(crate) mod overflow;
 pub(crate) mod peer;

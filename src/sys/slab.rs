@@ -15,7 +15,8 @@ use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 
 use corosensei::stack::valgrind::ValgrindStackRegistration;
 
-use super::mapping::{Mapping, page_size, why_not_guarded, why_not_mapped};
+use super::limits::{why_not_guarded, why_not_mapped};
+use super::mapping::{GUARDS_AT_A_TIME, Mapping, page_size};
 use crate::constants::{STACK_GUARD_SIZE, STACK_MAX_SIZE, STACK_SLAB_SIZE};
 
 /// Bytes of guard: whole pages.
@@ -34,6 +35,8 @@ pub(crate) struct Slab {
     stride: usize,
     /// How many slots were handed out.
     carved: usize,
+    /// How many have their guards.
+    guarded: usize,
 }
 
 /// Valgrind's knowledge of a stack.
@@ -63,7 +66,7 @@ impl Slab {
                 Err(error) => return Err(StackError::refused(stride, why_not_mapped, error)),
             }
         };
-        Ok(Slab { _listed: list(&mapping.range(), stride), mapping, stride, carved: 0 })
+        Ok(Slab { _listed: list(&mapping.range(), stride), mapping, stride, carved: 0, guarded: 0 })
     }
 
     /// The addresses of the slab.
@@ -92,11 +95,26 @@ impl Slab {
         let limit = self.range().start + self.carved() * self.stride;
         let bottom = limit + guard_size();
         let top = limit + self.stride;
-        // SAFETY: the slot has not been handed out, so nothing lies in it.
-        unsafe { self.mapping.guard(limit..bottom) }
-            .map_err(|error| StackError::refused(self.stride, why_not_guarded, error))?;
+        if self.carved == self.guarded {
+            self.guard_next(limit)?;
+        }
         self.carved += 1;
         Ok((top, Registration::new(bottom as *mut u8, top - bottom)))
+    }
+
+    /// Guards the next slot, which begins at `limit`, and some more if there were many.
+    fn guard_next(&mut self, limit: usize) -> Result<(), StackError> {
+        let left = self.range().len() / self.stride - self.carved;
+        let many = self.carved.clamp(1, GUARDS_AT_A_TIME).min(left);
+        // SAFETY: these slots have not been handed out, so nothing lies in them.
+        let guarded = unsafe { self.mapping.guard_many(limit, self.stride, guard_size(), many) };
+        if guarded == 0 {
+            // SAFETY: as above.
+            unsafe { self.mapping.guard(limit..limit + guard_size()) }
+                .map_err(|error| StackError::refused(self.stride, why_not_guarded, error))?;
+        }
+        self.guarded += guarded.max(1);
+        Ok(())
     }
 }
 
