@@ -168,6 +168,8 @@ const SIZE_HINT: usize = 64 * 1024;
 struct Plain<P, R>(P, PhantomData<R>);
 
 impl<P: Protocol<R>, R: CallbackOutput> Receiver for Plain<P, R> {
+    const BUFFERED: bool = false;
+
     fn connection_made(&mut self, transport: &Transport) -> Result {
         self.0.connection_made(transport).into_result()
     }
@@ -178,10 +180,6 @@ impl<P: Protocol<R>, R: CallbackOutput> Receiver for Plain<P, R> {
 
     fn fill(&mut self, _: &mut dyn FnMut(&mut [u8]) -> io::Result<usize>) -> Result<Filled> {
         Err(Error::text(ErrorKind::Type, "the protocol has no buffer of its own"))
-    }
-
-    fn is_buffered(&self) -> bool {
-        false
     }
 
     fn eof_received(&mut self) -> bool {
@@ -205,6 +203,8 @@ impl<P: Protocol<R>, R: CallbackOutput> Receiver for Plain<P, R> {
 struct Buffered<P, R>(P, PhantomData<R>);
 
 impl<P: BufferedProtocol<R>, R: CallbackOutput> Receiver for Buffered<P, R> {
+    const BUFFERED: bool = true;
+
     fn connection_made(&mut self, transport: &Transport) -> Result {
         self.0.connection_made(transport).into_result()
     }
@@ -224,10 +224,6 @@ impl<P: BufferedProtocol<R>, R: CallbackOutput> Receiver for Buffered<P, R> {
             self.0.buffer_updated(length).into_result()?;
         }
         Ok(Filled { room, read })
-    }
-
-    fn is_buffered(&self) -> bool {
-        true
     }
 
     fn eof_received(&mut self) -> bool {
@@ -272,7 +268,7 @@ macro_rules! holds {
         impl<P: $protocol<R>, R: CallbackOutput> IntoProtocol<kinds::$shell<R>> for P {
             fn into_handle(self) -> ProtocolHandle<P> {
                 let held = Rc::new(Held::new($shell(self, PhantomData)));
-                ProtocolHandle { typed: held.clone(), erased: ProtocolRef(held) }
+                ProtocolHandle { typed: held.clone(), erased: ProtocolRef::new(held) }
             }
         }
     )+};

@@ -17,7 +17,7 @@ use crate::events::Scheduler;
 use crate::exceptions::{Error, ErrorKind, Result};
 use crate::repeating::Repeating;
 use crate::reports::{CallbackOutput, Reports};
-use crate::selectors::{Direction, Listener, Registration};
+use crate::selectors::{Direction, Listener, Ready, Registration};
 
 /// The descriptors of a loop that have callbacks. They belong to their
 /// registrations, which end with the loop: callbacks may own the loop.
@@ -72,10 +72,12 @@ impl Descriptor {
 }
 
 impl Listener for Descriptor {
-    fn ready(self: Rc<Self>, direction: Direction) {
-        if let Some(scheduler) = self.scheduler.upgrade() {
-            let reports = scheduler.clone();
-            scheduler.call_soon(move || self.call(direction, reports.reports()));
+    fn ready(self: Rc<Self>, ready: Ready) {
+        let Some(scheduler) = self.scheduler.upgrade() else { return };
+        let directions = [(ready.read, Direction::Read), (ready.write, Direction::Write)];
+        for (_, direction) in directions.into_iter().filter(|(is_ready, _)| *is_ready) {
+            let (me, reports) = (self.clone(), scheduler.clone());
+            scheduler.call_soon(move || me.call(direction, reports.reports()));
         }
     }
 }

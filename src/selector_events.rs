@@ -10,6 +10,7 @@ use crate::base_events::get_running_loop;
 use crate::coroutines::{check_suspendable, spend_operation};
 use crate::events::Scheduler;
 use crate::exceptions::Result;
+use crate::futures::Future;
 use crate::selectors::{Direction, Registration};
 
 /// A descriptor in non-blocking mode, with what the loop knows of it.
@@ -113,38 +114,38 @@ impl<S: AsFd> Watched<S> {
         direction: Direction,
         limit: Option<Duration>,
     ) -> io::Result<()> {
-        check_suspendable()?;
-        let registration = self.register()?;
+        let registration = self.registration()?;
         let Some(waiter) = registration.waiter(direction) else {
+            check_suspendable()?;
             return Err(io::Error::new(io::ErrorKind::ResourceBusy, busy(direction)));
         };
-        let timer = match limit {
-            None => None,
-            Some(limit) => {
-                let late = waiter.clone();
-                let expire = move || -> Result {
-                    if late.done() {
-                        return Ok(());
-                    }
-                    late.set_exception(io::Error::from(io::ErrorKind::TimedOut))
-                };
-                Some(Scheduler::running()?.call_later(limit, expire))
-            }
+        let waited = match limit {
+            None => waiter.settle(),
+            Some(limit) => settle_within(limit, &waiter),
         };
-        let waited = waiter.settle();
-        if let Some(timer) = timer {
-            timer.cancel();
-        }
-        if waited.is_err() {
+        if let Err(error) = waited {
             registration.forget_waiter(direction, &waiter);
+            return Err(error.into());
         }
-        Ok(waited?)
+        Ok(())
     }
 
-    /// Its registration with the running loop. What came before it was made is
-    /// reported by the next select.
+    /// Its registration with the running loop.
     #[track_caller]
+    #[inline]
+    fn registration(&self) -> io::Result<Rc<Registration>> {
+        match &*self.registered.0.borrow() {
+            Some(known) if known.is_watched_now() => return Ok(known.clone()),
+            _ => {}
+        }
+        self.register()
+    }
+
+    /// The same, made if there is none. What came before is reported by the next select.
+    #[track_caller]
+    #[cold]
     fn register(&self) -> io::Result<Rc<Registration>> {
+        check_suspendable()?;
         let event_loop = get_running_loop()?;
         let driver = event_loop.driver();
         let former = self.registered.0.borrow().clone();
@@ -158,6 +159,22 @@ impl<S: AsFd> Watched<S> {
         *self.registered.0.borrow_mut() = Some(registration.clone());
         Ok(registration)
     }
+}
+
+/// Suspends the task until it is done, or late.
+#[track_caller]
+fn settle_within(limit: Duration, waiter: &Future<()>) -> Result {
+    let late = waiter.clone();
+    let expire = move || -> Result {
+        if late.done() {
+            return Ok(());
+        }
+        late.set_exception(io::Error::from(io::ErrorKind::TimedOut))
+    };
+    let timer = Scheduler::running()?.call_later(limit, expire);
+    let waited = waiter.settle();
+    timer.cancel();
+    waited
 }
 
 fn busy(direction: Direction) -> &'static str {

@@ -48,6 +48,13 @@ impl Subject for (RawFd, Direction) {
     }
 }
 
+/// What of a descriptor has become ready.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ready {
+    pub(crate) read: bool,
+    pub(crate) write: bool,
+}
+
 /// One direction of a descriptor.
 struct Side {
     /// Whether an operation may succeed; it is tried before this is believed.
@@ -55,7 +62,7 @@ struct Side {
     /// Whether the peer closed, or an error or an urgent byte came: then a short
     /// operation does not mean that nothing is left.
     ended: Cell<bool>,
-    waiter: RefCell<Option<Future<()>>>,
+    waiter: Cell<Option<Future<()>>>,
     waiters: Reusable,
 }
 
@@ -64,20 +71,27 @@ impl Side {
         Side {
             ready: Cell::new(true),
             ended: Cell::new(false),
-            waiter: RefCell::new(None),
+            waiter: Cell::new(None),
             waiters: Reusable::default(),
         }
     }
 
+    #[inline(always)]
     fn wake(&self, ended: bool, driver: &Driver) {
         self.ready.set(true);
-        self.ended.set(self.ended.get() || ended);
-        if let Some(waiter) = self.waiter.take() {
-            driver.waiting.set(driver.waiting.get() - 1);
-            if !waiter.done() {
-                let _already_done = waiter.set_result(());
-            }
+        if ended {
+            self.ended.set(true);
         }
+        if let Some(waiter) = self.waiter.take() {
+            driver.complete(&waiter);
+        }
+    }
+
+    /// The one who waits, if somebody does.
+    fn waiter(&self) -> Option<Future<()>> {
+        let waiter = self.waiter.take();
+        self.waiter.set(waiter.clone());
+        waiter
     }
 }
 
@@ -86,7 +100,7 @@ impl Side {
 /// It is told while the selector's events are looked at, so it only puts something
 /// into the queue; and once, however long the readiness lasts.
 pub(crate) trait Listener {
-    fn ready(self: Rc<Self>, direction: Direction);
+    fn ready(self: Rc<Self>, ready: Ready);
 
     /// What it is and where it was made, for the report of what is still open when the
     /// loop is closed, in debug mode; nothing of what is the loop's own.
@@ -139,26 +153,25 @@ impl Registration {
     #[track_caller]
     pub(crate) fn waiter(&self, direction: Direction) -> Option<Future<()>> {
         let side = self.side(direction);
-        let mut waiter = side.waiter.borrow_mut();
-        match &*waiter {
-            Some(other) if !other.done() => None,
-            stale => {
-                // One that was cancelled is still counted as waiting.
-                if stale.is_none() {
-                    self.driver.waiting.set(self.driver.waiting.get() + 1);
-                }
-                let future = side.waiters.get(&self.driver.scheduler, || (self.fd, direction));
-                *waiter = Some(future.clone());
-                Some(future)
+        match side.waiter.take() {
+            Some(other) if !other.done() => {
+                side.waiter.set(Some(other));
+                return None;
             }
+            // One that was cancelled is still counted as waiting.
+            Some(_cancelled) => {}
+            None => self.driver.waiting.set(self.driver.waiting.get() + 1),
         }
+        let future = side.waiters.get(&self.driver.scheduler, || (self.fd, direction));
+        side.waiter.set(Some(future.clone()));
+        Some(future)
     }
 
     /// Takes a waiter back that has given up; one that came later stays.
     pub(crate) fn forget_waiter(&self, direction: Direction, waiter: &Future<()>) {
-        let mut waiting = self.side(direction).waiter.borrow_mut();
-        if waiting.as_ref() == Some(waiter) {
-            *waiting = None;
+        let side = self.side(direction);
+        if side.waiter().as_ref() == Some(waiter) {
+            side.waiter.set(None);
             self.driver.waiting.set(self.driver.waiting.get() - 1);
         }
     }
@@ -166,6 +179,13 @@ impl Registration {
     /// Whether that loop is the one that watches it, still.
     pub(crate) fn is_watched_by(&self, driver: &Rc<Driver>) -> bool {
         self.token.get() != WAKE && Rc::ptr_eq(&self.driver, driver)
+    }
+
+    /// Whether the loop that watches it is iterating: then it is the one that runs, for
+    /// there is no other meanwhile.
+    #[inline]
+    pub(crate) fn is_watched_now(&self) -> bool {
+        self.token.get() != WAKE && self.driver.scheduler.iterating.get()
     }
 
     /// Whether the peer has closed that direction, or an error came.
@@ -184,11 +204,17 @@ impl Registration {
         drop(listener);
     }
 
-    fn tell(&self, direction: Direction, ended: bool) {
-        self.side(direction).wake(ended, &self.driver);
+    #[inline(always)]
+    fn tell(&self, ready: Ready, ended: Ready) {
+        if ready.read {
+            self.read.wake(ended.read, &self.driver);
+        }
+        if ready.write {
+            self.write.wake(ended.write, &self.driver);
+        }
         let listener = self.listener.borrow().clone();
         if let Some(listener) = listener {
-            listener.ready(direction);
+            listener.ready(ready);
         }
     }
 
@@ -326,6 +352,13 @@ impl Driver {
         }
     }
 
+    /// Somebody has what he waited for.
+    fn complete(&self, waiter: &Future<()>) {
+        self.waiting.set(self.waiting.get() - 1);
+        let _cancelled = waiter.set_result(());
+    }
+
+    #[inline(always)]
     fn deliver(&self, event: &mio::event::Event, watched: bool) {
         let Token(token) = event.token();
         let registration = self.watched.borrow().get(token & 0xffff_ffff);
@@ -336,17 +369,19 @@ impl Driver {
         let failed = event.is_error();
         // A read stops short at an urgent byte, with more behind it.
         let urgent = event.is_priority();
-        let readable = event.is_readable() || event.is_read_closed() || failed;
-        let writable = event.is_writable() || event.is_write_closed() || failed;
+        let closed = Ready {
+            read: event.is_read_closed() || failed,
+            write: event.is_write_closed() || failed,
+        };
+        let ready = Ready {
+            read: event.is_readable() || closed.read,
+            write: event.is_writable() || closed.write,
+        };
         if watched {
-            self.scheduler.emit(&FlowEvent::Ready { readable, writable });
+            let Ready { read, write } = ready;
+            self.scheduler.emit(&FlowEvent::Ready { readable: read, writable: write });
         }
-        if readable {
-            registration.tell(Direction::Read, event.is_read_closed() || failed || urgent);
-        }
-        if writable {
-            registration.tell(Direction::Write, event.is_write_closed() || failed);
-        }
+        registration.tell(ready, Ready { read: closed.read || urgent, ..closed });
     }
 
     /// Reports what is still open when the loop is closed, in debug mode.

@@ -16,7 +16,7 @@ use crate::constants::ACCEPT_RETRY_DELAY;
 use crate::events::{Runnable, Scheduler};
 use crate::exceptions::Result;
 use crate::reports::{ExceptionContext, ExceptionSource, catch_panic};
-use crate::selectors::{Direction, Driver, Listener, Registration};
+use crate::selectors::{Driver, Listener, Ready, Registration};
 use crate::transports::extra::Address;
 use crate::transports::interface::ProtocolRef;
 use crate::transports::source::Source;
@@ -191,8 +191,8 @@ struct Serving {
 }
 
 impl Listener for Serving {
-    fn ready(self: Rc<Self>, direction: Direction) {
-        if direction == Direction::Read {
+    fn ready(self: Rc<Self>, ready: Ready) {
+        if ready.read {
             self.acceptor.queue();
         }
     }

@@ -13,7 +13,7 @@ use crate::base_events::EventLoop;
 use crate::events::Scheduler;
 use crate::exceptions::{Error, ErrorKind, Result};
 use crate::repeating::Repeating;
-use crate::selectors::{Direction, Listener, Registration};
+use crate::selectors::{Listener, Ready, Registration};
 use crate::signals::receivers::{Inbox, schedule};
 use crate::signals::signal::Signal;
 use crate::sys::signal::{Escalation, SignalPipe, SignalWatch, is_left_to_default};
@@ -30,8 +30,8 @@ pub(super) struct Listening {
 }
 
 impl Listener for Listening {
-    fn ready(self: Rc<Self>, direction: Direction) {
-        if direction == Direction::Read {
+    fn ready(self: Rc<Self>, ready: Ready) {
+        if ready.read {
             let scheduler = self.scheduler.clone();
             scheduler.call_soon(move || self.hand_out());
         }

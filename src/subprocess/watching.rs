@@ -28,7 +28,7 @@ use crate::events::Scheduler;
 use crate::exceptions::{Error, ErrorKind, Result};
 use crate::remote::LoopHandle;
 use crate::reports::{ExceptionContext, ExceptionSource};
-use crate::selectors::{Direction, Listener, Registration};
+use crate::selectors::{Listener, Ready, Registration};
 use crate::signals::Signal;
 use crate::sys::process::{pidfd_open, wait_for_end};
 use crate::waiters::Waiters;
@@ -193,7 +193,7 @@ struct Watch {
 }
 
 impl Listener for Watch {
-    fn ready(self: Rc<Self>, _: Direction) {
+    fn ready(self: Rc<Self>, _: Ready) {
         if let Some(scheduler) = self.child.scheduler.upgrade() {
             scheduler.call_soon(move || self.look());
         }

@@ -55,7 +55,7 @@ impl Told for ProtocolRef {
     }
 
     fn after(&self, what: impl FnOnce() + 'static) {
-        self.0.after(what);
+        self.after(what);
     }
 }
 
@@ -211,6 +211,7 @@ impl<P: Told> Link<P> {
     }
 
     /// Puts a transport into the loop's queue.
+    #[inline]
     pub(crate) fn enqueue(&self, transport: Rc<dyn Runnable>) {
         if self.scheduler.is_watched() {
             self.scheduler.emit(&FlowEvent::CallSoon { task: None });
@@ -268,7 +269,18 @@ pub(crate) fn deliver<P: Told, L: Linked<P>, T>(
     call: impl FnOnce(&P) -> Result<T>,
 ) -> Option<T> {
     let protocol = core.link().protocol()?;
-    match call(&protocol) {
+    deliver_to(&protocol, core, what, call)
+}
+
+/// The same to a protocol that is at hand.
+#[inline]
+pub(crate) fn deliver_to<P: Told, L: Linked<P>, T>(
+    protocol: &P,
+    core: &Rc<L>,
+    what: &str,
+    call: impl FnOnce(&P) -> Result<T>,
+) -> Option<T> {
+    match call(protocol) {
         Ok(value) => Some(value),
         Err(error) if !P::RAISING_ENDS => {
             core.link().report(&format!("protocol.{what}() failed"), error);

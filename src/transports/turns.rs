@@ -22,10 +22,12 @@ pub(crate) struct SharedBuffer<const N: usize>(Cell<Option<Box<[u8]>>>);
 
 impl<const N: usize> SharedBuffer<N> {
     /// Takes it; whoever comes meanwhile gets another.
+    #[inline]
     pub(crate) fn take(&self) -> Box<[u8]> {
         self.0.take().unwrap_or_else(|| vec![0; N].into_boxed_slice())
     }
 
+    #[inline]
     pub(crate) fn give_back(&self, buffer: Box<[u8]>) {
         self.0.set(Some(buffer));
     }
@@ -123,6 +125,7 @@ pub(crate) trait TakesTurns: Runnable + Listener + Sized + 'static {
     fn cannot_watch(self: &Rc<Self>, error: io::Error);
 
     /// Puts itself into the queue, unless it is there.
+    #[inline(always)]
     fn want(self: &Rc<Self>, direction: Direction) {
         let turns = self.turns();
         match direction {
@@ -135,6 +138,7 @@ pub(crate) trait TakesTurns: Runnable + Listener + Sized + 'static {
     }
 
     /// Does what it is in the queue for.
+    #[inline]
     fn take_turn(self: &Rc<Self>) {
         let turns = self.turns();
         turns.queued.set(false);
@@ -149,14 +153,12 @@ pub(crate) trait TakesTurns: Runnable + Listener + Sized + 'static {
     }
 
     /// Notes how far an operation got, and sees to it that it goes on.
+    #[inline(always)]
     fn did(self: &Rc<Self>, direction: Direction, did: Did) {
-        let turns = self.turns();
-        let more = match (turns.registration.get(), did) {
+        let more = match (self.turns().registration.get(), did) {
             (_, Did::All) => true,
-            // What is there already is reported when it is registered.
             (None, Did::Some | Did::Nothing) => {
-                self.register();
-                turns.registration.get().inspect(|registration| registration.clear(direction));
+                self.begin_to_watch(direction);
                 false
             }
             (Some(registration), Did::Some) => {
@@ -170,6 +172,15 @@ pub(crate) trait TakesTurns: Runnable + Listener + Sized + 'static {
         };
         if more {
             self.want(direction);
+        }
+    }
+
+    /// What is there already is reported when it is registered.
+    #[cold]
+    fn begin_to_watch(self: &Rc<Self>, direction: Direction) {
+        self.register();
+        if let Some(registration) = self.turns().registration.get() {
+            registration.clear(direction);
         }
     }
 
@@ -190,6 +201,7 @@ pub(crate) trait TakesTurns: Runnable + Listener + Sized + 'static {
 }
 
 /// Calls again what a signal has interrupted.
+#[inline(always)]
 pub(crate) fn retry<T>(mut operation: impl FnMut() -> io::Result<T>) -> io::Result<T> {
     loop {
         match operation() {

@@ -21,7 +21,7 @@ use crate::events::{Kept, Runnable, Standing};
 use crate::exceptions::Error;
 use crate::futures::Future;
 use crate::handles::TimerHandle;
-use crate::selectors::{Direction, Listener};
+use crate::selectors::{Direction, Listener, Ready};
 use crate::transports::extra::{Address, LocalAddress};
 use crate::transports::link::{
     Link, Linked, Told, begin, check_flow, deliver, fatal, finish, let_go,
@@ -248,11 +248,14 @@ impl TakesTurns for Endpoint {
 }
 
 impl Listener for Endpoint {
-    fn ready(self: Rc<Self>, direction: Direction) {
+    fn ready(self: Rc<Self>, ready: Ready) {
+        if ready.read {
+            self.want(Direction::Read);
+        }
         // While it rests, being writable says nothing of the peer's queue.
         let sends = || !self.outgoing.borrow().is_empty() && self.resting.borrow().is_none();
-        if direction == Direction::Read || sends() {
-            self.want(direction);
+        if ready.write && sends() {
+            self.want(Direction::Write);
         }
     }
 

@@ -24,6 +24,7 @@ impl<P> Held<P> {
 
 impl<P: ?Sized> Held<P> {
     /// Calls the protocol; a panic is an error. `None` if it is being called already.
+    #[inline]
     pub(crate) fn call<T>(&self, call: impl FnOnce(&mut P) -> Result<T>) -> Option<Result<T>> {
         let mut protocol = self.protocol.try_borrow_mut().ok()?;
         let called = catch_panic("a protocol", || without_suspending(|| call(&mut protocol)));

@@ -9,14 +9,15 @@ use super::held::{Held, busy};
 use crate::exceptions::{Error, Result};
 use crate::reports::report_anywhere;
 
-/// A protocol of whatever type, as a transport calls it. An error is what the protocol
-/// raised.
-pub(crate) trait Receiver {
+/// A protocol, as a transport calls it. An error is what the protocol raised.
+pub(crate) trait Receiver: 'static {
+    /// Whether it has a buffer of its own, to read into.
+    const BUFFERED: bool;
+
     fn connection_made(&mut self, transport: &Transport) -> Result;
     fn data_received(&mut self, data: &[u8]) -> Result;
     /// Has `read` read into the protocol's own buffer; only if it is buffered.
     fn fill(&mut self, read: &mut dyn FnMut(&mut [u8]) -> io::Result<usize>) -> Result<Filled>;
-    fn is_buffered(&self) -> bool;
     fn eof_received(&mut self) -> bool;
     fn pause_writing(&mut self) -> Result;
     fn resume_writing(&mut self) -> Result;
@@ -33,13 +34,68 @@ pub(crate) struct Filled {
 /// of the grammar that [`Protocol`](crate::Protocol) describes, and gives the error
 /// that the protocol raised, which is to end the connection.
 #[derive(Clone)]
-pub struct ProtocolRef(pub(crate) Rc<Held<dyn Receiver>>);
+pub struct ProtocolRef(Rc<dyn AnyReceiver>);
 
-impl ProtocolRef {
-    fn call<T>(&self, call: impl FnOnce(&mut (dyn Receiver + 'static)) -> Result<T>) -> Result<T> {
-        self.0.call(call).unwrap_or_else(|| Err(busy()))
+/// A receiver that is held, without its type: each event is one call to where the type is
+/// known. `None` is one that is being called already.
+trait AnyReceiver {
+    fn connection_made(&self, transport: &Transport) -> Option<Result>;
+    fn data_received(&self, data: &[u8]) -> Option<Result>;
+    /// `None` is one without a buffer of its own.
+    fn fill(&self, read: &mut dyn FnMut(&mut [u8]) -> io::Result<usize>) -> Option<Result<Filled>>;
+    fn eof_received(&self) -> Option<Result<bool>>;
+    fn set_writing_paused(&self, paused: bool) -> Option<Result>;
+    fn connection_lost(&self, error: Option<Error>) -> Option<Result>;
+    fn after(&self, what: Box<dyn FnOnce()>);
+}
+
+impl<P: Receiver> AnyReceiver for Held<P> {
+    fn connection_made(&self, transport: &Transport) -> Option<Result> {
+        self.call(|protocol| protocol.connection_made(transport))
     }
 
+    fn data_received(&self, data: &[u8]) -> Option<Result> {
+        if !P::BUFFERED {
+            return self.call(|protocol| protocol.data_received(data));
+        }
+        self.call(|protocol| {
+            let mut rest = data;
+            while !rest.is_empty() {
+                protocol.fill(&mut |buffer| io::Read::read(&mut rest, buffer))?;
+            }
+            Ok(())
+        })
+    }
+
+    fn fill(&self, read: &mut dyn FnMut(&mut [u8]) -> io::Result<usize>) -> Option<Result<Filled>> {
+        let fill = || self.call(|protocol| protocol.fill(read)).unwrap_or_else(|| Err(busy()));
+        P::BUFFERED.then(fill)
+    }
+
+    fn eof_received(&self) -> Option<Result<bool>> {
+        self.call(|protocol| Ok(protocol.eof_received()))
+    }
+
+    fn set_writing_paused(&self, paused: bool) -> Option<Result> {
+        self.call(|protocol| match paused {
+            true => protocol.pause_writing(),
+            false => protocol.resume_writing(),
+        })
+    }
+
+    fn connection_lost(&self, error: Option<Error>) -> Option<Result> {
+        self.call(|protocol| protocol.connection_lost(error))
+    }
+
+    fn after(&self, what: Box<dyn FnOnce()>) {
+        Held::after(self, what);
+    }
+}
+
+impl ProtocolRef {
+    pub(crate) fn new(held: Rc<Held<impl Receiver>>) -> ProtocolRef {
+        ProtocolRef(held)
+    }
     /// Whether both are the same protocol.
     #[cfg(feature = "tls")]
     pub(crate) fn is(&self, other: &ProtocolRef) -> bool {
@@ -53,7 +109,7 @@ impl ProtocolRef {
     /// What the protocol raised; kind `Panic` if it panicked; kind `Runtime` if it is
     /// in the middle of another call. So do the others.
     pub fn connection_made(&self, transport: &Transport) -> Result {
-        self.call(|protocol| protocol.connection_made(transport))
+        self.0.connection_made(transport).unwrap_or_else(|| Err(busy()))
     }
 
     /// Bytes have come. A buffered protocol gets them in its own buffer.
@@ -61,17 +117,9 @@ impl ProtocolRef {
     /// # Errors
     ///
     /// As [`connection_made`](ProtocolRef::connection_made).
+    #[inline]
     pub fn data_received(&self, data: &[u8]) -> Result {
-        self.call(|protocol| {
-            if !protocol.is_buffered() {
-                return protocol.data_received(data);
-            }
-            let mut rest = data;
-            while !rest.is_empty() {
-                protocol.fill(&mut |buffer| io::Read::read(&mut rest, buffer))?;
-            }
-            Ok(())
-        })
+        self.0.data_received(data).unwrap_or_else(|| Err(busy()))
     }
 
     /// Has `read` called with the protocol's own buffer; `None` if it has none.
@@ -79,11 +127,7 @@ impl ProtocolRef {
         &self,
         mut read: impl FnMut(&mut [u8]) -> io::Result<usize>,
     ) -> Option<Result<Filled>> {
-        let filled = self.call(|protocol| match protocol.is_buffered() {
-            true => protocol.fill(&mut read).map(Some),
-            false => Ok(None),
-        });
-        filled.transpose()
+        self.0.fill(&mut read)
     }
 
     /// Nothing more will come. Whether the protocol wants to go on writing.
@@ -92,7 +136,7 @@ impl ProtocolRef {
     ///
     /// As [`connection_made`](ProtocolRef::connection_made).
     pub fn eof_received(&self) -> Result<bool> {
-        self.call(|protocol| Ok(protocol.eof_received()))
+        self.0.eof_received().unwrap_or_else(|| Err(busy()))
     }
 
     /// The connection is lost, or has ended as it should.
@@ -101,7 +145,7 @@ impl ProtocolRef {
     ///
     /// As [`connection_made`](ProtocolRef::connection_made).
     pub fn connection_lost(&self, error: Option<Error>) -> Result {
-        self.call(|protocol| protocol.connection_lost(error))
+        self.0.connection_lost(error).unwrap_or_else(|| Err(busy()))
     }
 
     /// Better write nothing more for now. If the protocol is in the middle of another
@@ -126,7 +170,7 @@ impl ProtocolRef {
     fn tell_paused(&self, paused: bool) -> Result {
         self.set_writing_paused(paused).unwrap_or_else(|| {
             let later = self.clone();
-            self.0.after(move || {
+            self.after(move || {
                 if let Err(error) = later.tell_paused(paused) {
                     report_anywhere("a protocol failed while it was told to pause", Some(error));
                 }
@@ -138,10 +182,12 @@ impl ProtocolRef {
     /// Writing is to pause, or to go on; `None` if the protocol is being called, so
     /// that it has to be told later.
     pub(crate) fn set_writing_paused(&self, paused: bool) -> Option<Result> {
-        self.0.call(|protocol| match paused {
-            true => protocol.pause_writing(),
-            false => protocol.resume_writing(),
-        })
+        self.0.set_writing_paused(paused)
+    }
+
+    /// Has something done once the present call of it has returned.
+    pub(crate) fn after(&self, what: impl FnOnce() + 'static) {
+        self.0.after(Box::new(what));
     }
 }
 

@@ -81,34 +81,34 @@ impl ReadTransport for StreamTransport {
 impl WriteTransport for StreamTransport {
     fn try_write(&self, data: &[u8]) -> Result {
         self.check_writable()?;
-        let Some(me) = self.me() else { return Ok(()) };
-        let written = me.write_now(data.len(), |source| source.write(data))?;
+        let written = self.write_now(data.len(), |source| source.write(data))?;
         if written < data.len() {
             self.outgoing.borrow_mut().push_copy(&data[written..]);
-            me.kept();
+            self.kept();
         }
         Ok(())
     }
 
     fn try_write_bytes(&self, mut data: Bytes) -> Result {
         self.check_writable()?;
-        let Some(me) = self.me() else { return Ok(()) };
-        let written = me.write_now(data.len(), |source| source.write(&data))?;
+        let written = self.write_now(data.len(), |source| source.write(&data))?;
         if written < data.len() {
             self.outgoing.borrow_mut().push(data.split_off(written));
-            me.kept();
+            self.kept();
         }
         Ok(())
     }
 
     fn try_writelines(&self, pieces: &[&[u8]]) -> Result {
         self.check_writable()?;
-        let Some(me) = self.me() else { return Ok(()) };
         let slices: SmallVec<[IoSlice<'_>; WRITE_BUFFERS]> =
             pieces.iter().take(WRITE_BUFFERS).map(|piece| IoSlice::new(piece)).collect();
         let length = slices.iter().map(|slice| slice.len()).sum();
-        let mut written = me.write_now(length, |source| source.write_vectored(&slices))?;
-        if written == length && pieces.len() > slices.len() {
+        let mut written = self.write_now(length, |source| source.write_vectored(&slices))?;
+        if written == length
+            && pieces.len() > slices.len()
+            && let Some(me) = self.me()
+        {
             // What does not go into one call is not waited for by anybody yet.
             me.want(Direction::Write);
         }
@@ -122,7 +122,7 @@ impl WriteTransport for StreamTransport {
             }
         }
         if kept {
-            me.kept();
+            self.kept();
         }
         Ok(())
     }
@@ -146,7 +146,7 @@ impl WriteTransport for StreamTransport {
     }
 
     fn can_write_eof(&self) -> bool {
-        self.can_write()
+        self.writes && self.source.borrow().is_some()
     }
 
     fn get_write_buffer_size(&self) -> usize {

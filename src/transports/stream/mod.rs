@@ -17,7 +17,7 @@ use crate::constants::READ_SIZE;
 use crate::events::{Kept, Runnable, Standing};
 use crate::futures::Future;
 use crate::reports::drop_value;
-use crate::selectors::{Direction, Listener};
+use crate::selectors::{Direction, Listener, Ready};
 use crate::transports::extra::{Address, LocalAddress};
 use crate::transports::interface::{ProtocolRef, Transport};
 use crate::transports::link::{Link, Linked, OnLost, begin, fatal, let_go};
@@ -35,6 +35,9 @@ pub(crate) struct StreamTransport {
     buffer: Rc<SharedBuffer<READ_SIZE>>,
     /// None once it is closed.
     source: RefCell<Option<Source>>,
+    /// Whether bytes come from the source, and whether it takes any.
+    reads: bool,
+    writes: bool,
     /// See [`Source::short_read_empties`].
     short_read_empties: bool,
     outgoing: RefCell<Outgoing>,
@@ -74,6 +77,8 @@ impl StreamTransport {
             link: Link::new(event_loop.scheduler().clone(), protocol),
             turns: Turns::new(event_loop, made_at),
             buffer: event_loop.service(SharedBuffer::default),
+            reads: source.can_read(),
+            writes: source.can_write(),
             short_read_empties: source.short_read_empties(),
             source: RefCell::new(Some(source)),
             outgoing: RefCell::default(),
@@ -86,8 +91,8 @@ impl StreamTransport {
         });
         begin(&transport, waiter, |transport| {
             transport.note_outstanding();
-            let is_pipe = transport.short_read_empties && !transport.can_write();
-            match transport.can_read() {
+            let is_pipe = transport.short_read_empties && !transport.writes;
+            match transport.reads {
                 // A FIFO to which nobody has begun to write would seem to have ended.
                 true if is_pipe => transport.did(Direction::Read, Did::Nothing),
                 true => transport.want(Direction::Read),
@@ -101,14 +106,6 @@ impl StreamTransport {
     /// Itself, for the queue and the selector to keep.
     fn me(&self) -> Option<Rc<StreamTransport>> {
         self.me.upgrade()
-    }
-
-    fn can_read(&self) -> bool {
-        self.source.borrow().as_ref().is_some_and(Source::can_read)
-    }
-
-    fn can_write(&self) -> bool {
-        self.source.borrow().as_ref().is_some_and(Source::can_write)
     }
 
     /// Counts bytes that the system has taken.
@@ -152,6 +149,7 @@ impl TakesTurns for StreamTransport {
         self.link.enqueue(self.clone());
     }
 
+    #[inline]
     fn read_ready(self: &Rc<Self>) {
         self.receive();
     }
@@ -162,7 +160,7 @@ impl TakesTurns for StreamTransport {
 
     fn cannot_watch(self: &Rc<Self>, error: io::Error) {
         let refused = error.kind() == io::ErrorKind::PermissionDenied;
-        if refused && !self.can_read() && self.outgoing.borrow().is_empty() {
+        if refused && !self.reads && self.outgoing.borrow().is_empty() {
             // A device that nobody can wait for, as the null device is, takes all at once.
             return;
         }
@@ -171,14 +169,16 @@ impl TakesTurns for StreamTransport {
 }
 
 impl Listener for StreamTransport {
-    fn ready(self: Rc<Self>, direction: Direction) {
-        match direction {
-            Direction::Read => {
-                self.unread.set(Unread::Likely);
-                self.want(Direction::Read);
+    fn ready(self: Rc<Self>, ready: Ready) {
+        if ready.read {
+            self.unread.set(Unread::Likely);
+            self.want(Direction::Read);
+        }
+        if ready.write {
+            match self.has_to_write() {
+                true => self.want(Direction::Write),
+                false => self.reader_left(),
             }
-            Direction::Write if self.has_to_write() => self.want(Direction::Write),
-            Direction::Write => self.reader_left(),
         }
     }
 

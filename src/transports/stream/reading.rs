@@ -7,36 +7,45 @@ use super::StreamTransport;
 use super::lingering::Unread;
 use crate::selectors::Direction;
 use crate::transports::interface::{Filled, ProtocolRef};
-use crate::transports::link::{deliver, fatal};
+use crate::transports::link::{deliver, deliver_to, fatal};
 use crate::transports::turns::{Did, TakesTurns, retry};
 
 impl StreamTransport {
     pub(super) fn receive(self: &Rc<Self>) {
-        if !self.link.is_reading() || self.link.eof_received.get() || !self.can_read() {
+        if !self.link.is_reading() || self.link.eof_received.get() || !self.reads {
             if self.is_lingering() {
                 self.throw_away();
             }
             return;
         }
-        let filled = match self.link.protocol() {
-            Some(protocol) => protocol.fill(|buffer| self.read(buffer)),
-            None => return,
-        };
-        match filled {
-            Some(Ok(Filled { room, read })) => self.has_read(room, read, &[]),
+        let Some(protocol) = self.link.protocol() else { return };
+        match protocol.fill(|buffer| self.read(buffer)) {
+            Some(Ok(Filled { room, read: Ok(length @ 1..) })) => self.has_read(length, room),
+            Some(Ok(Filled { read, .. })) => self.has_read_nothing(read),
             Some(Err(error)) => {
                 let text = "Fatal error: protocol.get_buffer() or buffer_updated() call failed.";
                 fatal(self, text, error);
             }
-            None => {
-                let mut buffer = self.buffer.take();
-                let read = self.read(&mut buffer);
-                self.has_read(buffer.len(), read, &buffer);
-                self.buffer.give_back(buffer);
-            }
+            None => self.read_for(&protocol),
         }
     }
 
+    /// For a protocol without a buffer of its own.
+    #[inline(always)]
+    fn read_for(self: &Rc<Self>, protocol: &ProtocolRef) {
+        let mut buffer = self.buffer.take();
+        match self.read(&mut buffer) {
+            Ok(length @ 1..) => {
+                let give = |protocol: &ProtocolRef| protocol.data_received(&buffer[..length]);
+                deliver_to(protocol, self, "data_received", give);
+                self.has_read(length, buffer.len());
+            }
+            read => self.has_read_nothing(read),
+        }
+        self.buffer.give_back(buffer);
+    }
+
+    #[inline(always)]
     pub(super) fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
         match &*self.source.borrow() {
             Some(source) => retry(|| source.read(buffer)),
@@ -44,21 +53,20 @@ impl StreamTransport {
         }
     }
 
-    /// `data` begins with what came, unless the protocol has it already.
-    fn has_read(self: &Rc<Self>, room: usize, read: io::Result<usize>, data: &[u8]) {
+    /// So much has come, for which there was so much room, and the protocol has it.
+    #[inline(always)]
+    fn has_read(self: &Rc<Self>, length: usize, room: usize) {
+        self.unread.set(if length < room { Unread::None } else { Unread::Likely });
+        if !self.link.closing.get() {
+            let emptied = length < room && self.short_read_empties;
+            self.did(Direction::Read, if emptied { Did::Some } else { Did::All });
+        }
+    }
+
+    #[cold]
+    fn has_read_nothing(self: &Rc<Self>, read: io::Result<usize>) {
         match read {
-            Ok(0) => self.at_eof(),
-            Ok(length) => {
-                self.unread.set(if length < room { Unread::None } else { Unread::Likely });
-                let data = data.get(..length).unwrap_or_default();
-                if !data.is_empty() {
-                    deliver(self, "data_received", |protocol| protocol.data_received(data));
-                }
-                if !self.link.closing.get() {
-                    let emptied = length < room && self.short_read_empties;
-                    self.did(Direction::Read, if emptied { Did::Some } else { Did::All });
-                }
-            }
+            Ok(_) => self.at_eof(),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 self.unread.set(Unread::None);
                 self.did(Direction::Read, Did::Nothing);
@@ -72,7 +80,7 @@ impl StreamTransport {
         let keep_open = deliver(self, "eof_received", ProtocolRef::eof_received);
         match keep_open {
             // A pipe that is only read has nothing left to do.
-            Some(true) if self.can_write() => self.note_outstanding(),
+            Some(true) if self.writes => self.note_outstanding(),
             Some(_) => self.start_closing(),
             None => {}
         }

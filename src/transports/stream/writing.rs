@@ -16,24 +16,20 @@ use crate::transports::turns::{Did, TakesTurns, retry};
 const WRITE_BOUND: usize = 1024 * 1024;
 
 impl StreamTransport {
-    #[inline]
+    #[inline(always)]
     pub(super) fn check_writable(&self) -> Result {
         self.link.check_writable()?;
         self.check_not_sending("write")?;
-        if self.can_write() {
+        if self.writes {
             return Ok(());
         }
         Err(Error::text(ErrorKind::Runtime, "write: this transport is only for reading"))
     }
 
     /// While a file is sent nothing may come in between.
-    #[inline]
+    #[inline(always)]
     pub(super) fn check_not_sending(&self, operation: &str) -> Result {
-        if self.sending.borrow().is_none() {
-            return Ok(());
-        }
-        let text = format!("{operation}: a file is being sent here; wait for the end of it");
-        Err(Error::text(ErrorKind::Runtime, text))
+        if self.sending.borrow().is_some() { Err(is_sending(operation)) } else { Ok(()) }
     }
 
     /// Whether somebody waits until something can be written.
@@ -42,8 +38,9 @@ impl StreamTransport {
     }
 
     /// Tries to write at once what is not to overtake anything; how much it was.
+    #[inline]
     pub(super) fn write_now(
-        self: &Rc<Self>,
+        &self,
         length: usize,
         write: impl Fn(&Source) -> io::Result<usize>,
     ) -> Result<usize> {
@@ -55,35 +52,46 @@ impl StreamTransport {
             Some(source) => retry(|| write(source)),
             None => return Ok(0),
         };
-        if let Ok(count) = written {
-            self.note_sent(count);
-        }
         match written {
-            Ok(written) if written == length => Ok(written),
+            Ok(written) if written == length => {
+                self.note_sent(written);
+                Ok(written)
+            }
+            written => self.has_written_less(written),
+        }
+    }
+
+    /// The system does not take all of it.
+    #[cold]
+    fn has_written_less(&self, written: io::Result<usize>) -> Result<usize> {
+        let Some(me) = self.me() else { return Ok(0) };
+        match written {
             Ok(written) => {
-                self.did(Direction::Write, Did::Some);
+                self.note_sent(written);
+                me.did(Direction::Write, Did::Some);
                 Ok(written)
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                self.did(Direction::Write, Did::Nothing);
+                me.did(Direction::Write, Did::Nothing);
                 Ok(0)
             }
             Err(error) => {
                 let error = Error::from(error);
-                fatal(self, "write error on a transport", error.clone());
+                fatal(&me, "write error on a transport", error.clone());
                 Err(error)
             }
         }
     }
 
     /// Something was added to what waits.
-    pub(super) fn kept(self: &Rc<Self>) {
+    pub(super) fn kept(&self) {
         self.note_outstanding();
+        let Some(me) = self.me() else { return };
         if !self.turns.will_be_heard_of() {
             // What the selector did not take has made somebody wait after all.
-            self.register();
+            me.register();
         }
-        check_flow(self);
+        check_flow(&me);
     }
 
     pub(super) fn send_waiting(self: &Rc<Self>) {
@@ -180,7 +188,7 @@ impl StreamTransport {
 
     /// What is only written is watched for its reader's going away.
     pub(super) fn reader_left(self: &Rc<Self>) {
-        let reader_is_gone = !self.can_read() && self.turns.has_ended(Direction::Write);
+        let reader_is_gone = !self.reads && self.turns.has_ended(Direction::Write);
         if !reader_is_gone || self.link.lost.get() {
             return;
         }
@@ -191,4 +199,10 @@ impl StreamTransport {
         });
         force_close(self, error);
     }
+}
+
+#[cold]
+fn is_sending(operation: &str) -> Error {
+    let text = format!("{operation}: a file is being sent here; wait for the end of it");
+    Error::text(ErrorKind::Runtime, text)
 }
