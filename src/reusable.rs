@@ -32,11 +32,26 @@ impl Reusable {
         };
         let future = match last {
             Some(last) if again => last,
-            _in_use => Future::about(subject(), scheduler.clone()),
+            _in_use => another(subject(), scheduler),
         };
         self.0.set(Some(future.clone()));
         future
     }
+
+    /// The one that was given out last.
+    #[inline]
+    pub(crate) fn last(&self) -> Option<Future<()>> {
+        let last = self.0.take();
+        self.0.set(last.clone());
+        last
+    }
+}
+
+/// Apart, for it takes much more room on the stack than to use one again.
+#[cold]
+#[track_caller]
+fn another(subject: impl Subject, scheduler: &Rc<Scheduler>) -> Future<()> {
+    Future::about(subject, scheduler.clone())
 }
 
 #[cfg(test)]

@@ -109,6 +109,7 @@ impl<S: AsFd> Watched<S> {
 
     /// Suspends the task until the descriptor may be ready.
     #[track_caller]
+    #[inline(always)]
     pub(crate) fn wait_ready(
         &self,
         direction: Direction,
@@ -132,7 +133,7 @@ impl<S: AsFd> Watched<S> {
 
     /// Its registration with the running loop.
     #[track_caller]
-    #[inline]
+    #[inline(always)]
     fn registration(&self) -> io::Result<Rc<Registration>> {
         match &*self.registered.0.borrow() {
             Some(known) if known.is_watched_now() => return Ok(known.clone()),

@@ -62,7 +62,8 @@ struct Side {
     /// Whether the peer closed, or an error or an urgent byte came: then a short
     /// operation does not mean that nothing is left.
     ended: Cell<bool>,
-    waiter: Cell<Option<Future<()>>>,
+    /// Whether somebody waits for the last of the futures, or has given up.
+    waited_for: Cell<bool>,
     waiters: Reusable,
 }
 
@@ -71,7 +72,7 @@ impl Side {
         Side {
             ready: Cell::new(true),
             ended: Cell::new(false),
-            waiter: Cell::new(None),
+            waited_for: Cell::new(false),
             waiters: Reusable::default(),
         }
     }
@@ -82,16 +83,19 @@ impl Side {
         if ended {
             self.ended.set(true);
         }
-        if let Some(waiter) = self.waiter.take() {
-            driver.complete(&waiter);
+        if let Some(waiter) = self.take_waiter(driver) {
+            let _cancelled = waiter.set_result(());
         }
     }
 
-    /// The one who waits, if somebody does.
-    fn waiter(&self) -> Option<Future<()>> {
-        let waiter = self.waiter.take();
-        self.waiter.set(waiter.clone());
-        waiter
+    /// Who waits does so no more.
+    #[inline]
+    fn take_waiter(&self, driver: &Driver) -> Option<Future<()>> {
+        if !self.waited_for.replace(false) {
+            return None;
+        }
+        driver.waiting.set(driver.waiting.get() - 1);
+        self.waiters.last()
     }
 }
 
@@ -151,28 +155,22 @@ impl Registration {
     /// The future that is done when the direction becomes ready; none if somebody
     /// else waits for it already.
     #[track_caller]
+    #[inline]
     pub(crate) fn waiter(&self, direction: Direction) -> Option<Future<()>> {
         let side = self.side(direction);
-        match side.waiter.take() {
-            Some(other) if !other.done() => {
-                side.waiter.set(Some(other));
-                return None;
-            }
-            // One that was cancelled is still counted as waiting.
-            Some(_cancelled) => {}
-            None => self.driver.waiting.set(self.driver.waiting.get() + 1),
+        if !side.waited_for.replace(true) {
+            self.driver.waiting.set(self.driver.waiting.get() + 1);
+        } else if side.waiters.last().is_some_and(|other| !other.done()) {
+            return None;
         }
-        let future = side.waiters.get(&self.driver.scheduler, || (self.fd, direction));
-        side.waiter.set(Some(future.clone()));
-        Some(future)
+        Some(side.waiters.get(&self.driver.scheduler, || (self.fd, direction)))
     }
 
     /// Takes a waiter back that has given up; one that came later stays.
     pub(crate) fn forget_waiter(&self, direction: Direction, waiter: &Future<()>) {
         let side = self.side(direction);
-        if side.waiter().as_ref() == Some(waiter) {
-            side.waiter.set(None);
-            self.driver.waiting.set(self.driver.waiting.get() - 1);
+        if side.waiters.last().as_ref() == Some(waiter) {
+            drop(side.take_waiter(&self.driver));
         }
     }
 
@@ -232,8 +230,7 @@ impl Registration {
         self.token.set(WAKE);
         self.forget_listener();
         for side in [&self.read, &self.write] {
-            if let Some(waiter) = side.waiter.take() {
-                self.driver.waiting.set(self.driver.waiting.get() - 1);
+            if let Some(waiter) = side.take_waiter(&self.driver) {
                 waiter.cancel_with("the descriptor was closed");
             }
         }
@@ -350,12 +347,6 @@ impl Driver {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(()),
             result => result,
         }
-    }
-
-    /// Somebody has what he waited for.
-    fn complete(&self, waiter: &Future<()>) {
-        self.waiting.set(self.waiting.get() - 1);
-        let _cancelled = waiter.set_result(());
     }
 
     #[inline(always)]
