@@ -1,6 +1,6 @@
 //! Operations that are tried first and wait only if they would block.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::rc::Rc;
@@ -24,12 +24,19 @@ pub(crate) struct Watched<S: AsFd> {
 }
 
 /// The registration of a descriptor; it ends before the descriptor is closed.
-#[derive(Default)]
-struct Registered(RefCell<Option<Rc<Registration>>>);
+struct Registered {
+    registration: RefCell<Option<Rc<Registration>>>,
+    /// Whether somebody may have a copy of the descriptor, by which it goes on.
+    shared: Cell<bool>,
+}
 
 impl Registered {
+    fn new(shared: bool) -> Registered {
+        Registered { registration: RefCell::new(None), shared: Cell::new(shared) }
+    }
+
     fn with(&self, then: impl FnOnce(&Registration)) {
-        if let Some(registration) = &*self.0.borrow() {
+        if let Some(registration) = &*self.registration.borrow() {
             then(registration);
         }
     }
@@ -37,15 +44,22 @@ impl Registered {
 
 impl Drop for Registered {
     fn drop(&mut self) {
-        if let Some(registration) = self.0.get_mut() {
-            registration.deregister();
+        match self.registration.get_mut() {
+            Some(registration) if self.shared.get() => registration.deregister(),
+            Some(registration) => registration.forget(),
+            None => {}
         }
     }
 }
 
 impl<S: AsFd> Watched<S> {
     pub(crate) fn new(source: S) -> Watched<S> {
-        Watched { registered: Registered::default(), source }
+        Watched { registered: Registered::new(true), source }
+    }
+
+    /// The same of a descriptor that was just made and nobody else has seen.
+    pub(crate) fn own(source: S) -> Watched<S> {
+        Watched { registered: Registered::new(false), source }
     }
 
     pub(crate) fn source(&self) -> &S {
@@ -54,6 +68,7 @@ impl<S: AsFd> Watched<S> {
 
     /// The descriptor, which the loop watches no more.
     pub(crate) fn into_source(self) -> S {
+        self.share();
         self.source
     }
 
@@ -62,8 +77,15 @@ impl<S: AsFd> Watched<S> {
         Watched { registered: self.registered, source: self.source.into() }
     }
 
+    /// The descriptor, for whoever may copy it.
     pub(crate) fn as_fd(&self) -> BorrowedFd<'_> {
+        self.share();
         self.source.as_fd()
+    }
+
+    /// Somebody may have a copy of the descriptor from now on.
+    pub(crate) fn share(&self) {
+        self.registered.shared.set(true);
     }
 
     /// Tries `operation`, and each time that it would block waits until the
@@ -101,7 +123,7 @@ impl<S: AsFd> Watched<S> {
     }
 
     fn may_be_ready(&self, direction: Direction) -> bool {
-        match &*self.registered.0.borrow() {
+        match &*self.registered.registration.borrow() {
             Some(registration) => registration.may_be_ready(direction),
             None => true,
         }
@@ -135,7 +157,7 @@ impl<S: AsFd> Watched<S> {
     #[track_caller]
     #[inline(always)]
     fn registration(&self) -> io::Result<Rc<Registration>> {
-        match &*self.registered.0.borrow() {
+        match &*self.registered.registration.borrow() {
             Some(known) if known.is_watched_now() => return Ok(known.clone()),
             _ => {}
         }
@@ -149,7 +171,7 @@ impl<S: AsFd> Watched<S> {
         check_suspendable()?;
         let event_loop = get_running_loop()?;
         let driver = event_loop.driver();
-        let former = self.registered.0.borrow().clone();
+        let former = self.registered.registration.borrow().clone();
         if let Some(former) = former {
             if former.is_watched_by(driver) {
                 return Ok(former);
@@ -157,7 +179,7 @@ impl<S: AsFd> Watched<S> {
             former.deregister();
         }
         let registration = driver.register(self.source.as_fd().as_raw_fd())?;
-        *self.registered.0.borrow_mut() = Some(registration.clone());
+        *self.registered.registration.borrow_mut() = Some(registration.clone());
         Ok(registration)
     }
 }

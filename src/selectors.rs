@@ -224,8 +224,21 @@ impl Registration {
 
     /// Stops watching. It must be called before the descriptor is closed.
     pub(crate) fn deregister(&self) {
+        if self.end() {
+            self.driver.deregister(self.fd);
+        }
+    }
+
+    /// The same, for a descriptor that is closed next and of which there is no copy: then
+    /// the system stops by itself.
+    pub(crate) fn forget(&self) {
+        self.end();
+    }
+
+    /// Nobody is told of anything any more; whether somebody might have been.
+    fn end(&self) -> bool {
         if self.token.get() == WAKE {
-            return;
+            return false;
         }
         self.token.set(WAKE);
         self.forget_listener();
@@ -234,7 +247,9 @@ impl Registration {
                 waiter.cancel_with("the descriptor was closed");
             }
         }
-        self.driver.deregister(self.fd, self.place.get());
+        let registration = self.driver.watched.borrow_mut().remove(self.place.get());
+        drop(registration);
+        true
     }
 }
 
@@ -317,9 +332,7 @@ impl Driver {
         Token((generation as usize) << 32 | place)
     }
 
-    fn deregister(&self, fd: RawFd, place: usize) {
-        let registration = self.watched.borrow_mut().remove(place);
-        drop(registration);
+    fn deregister(&self, fd: RawFd) {
         if let Err(error) = self.poll.borrow().registry().deregister(&mut SourceFd(&fd)) {
             tracing::debug!(fd, %error, "deregister");
         }

@@ -65,7 +65,7 @@ pub(crate) fn connect_socket(socket: Socket, peer: &SockAddr) -> io::Result<Watc
     let mut rests = Rests::new();
     loop {
         match socket.connect(peer) {
-            Ok(()) => return Ok(Watched::new(socket)),
+            Ok(()) => return Ok(Watched::own(socket)),
             Err(error) => match error.raw_os_error() {
                 // Interrupted, it goes on by itself.
                 Some(libc::EINPROGRESS | libc::EINTR) => break,
@@ -74,7 +74,7 @@ pub(crate) fn connect_socket(socket: Socket, peer: &SockAddr) -> io::Result<Watc
             },
         }
     }
-    let socket = Watched::new(socket);
+    let socket = Watched::own(socket);
     loop {
         socket.wait_ready(Direction::Write, None)?;
         if let Some(error) = socket.source().take_error()? {

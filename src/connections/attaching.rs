@@ -66,7 +66,7 @@ pub(crate) fn establish<P: IntoProtocol<K>, K>(
     factory: impl FnOnce() -> P,
     layer: Option<&dyn Layer>,
 ) -> Result<Connected<P>> {
-    let carrier = Carrier { source, peer, made_at: Location::caller() };
+    let carrier = Carrier { source, is_shared: true, peer, made_at: Location::caller() };
     let begin = |waiter| {
         let handle = factory().into_handle();
         let transport = attach(event_loop, carrier, handle.erased(), layer, Some(waiter), None)?;

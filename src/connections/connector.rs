@@ -122,7 +122,7 @@ impl Connector {
         check_suspendable()?;
         let layer = self.layer(address.host().as_deref())?;
         let socket = connect(&address.to_addrs()?, &self.options)?.into_source();
-        let source = Source::internet(socket)?;
+        let source = Source::Internet(socket);
         source.set_nodelay(!self.nagle)?;
         establish(&event_loop, source, None, factory, layer.as_deref())
     }

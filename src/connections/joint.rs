@@ -75,7 +75,7 @@ impl EventLoop {
         self.check_current("connect_pipes")?;
         let made_at = Location::caller();
         let start = |source, protocol: ProtocolRef| {
-            let carrier = Carrier { source, peer: None, made_at };
+            let carrier = Carrier { source, is_shared: true, peer: None, made_at };
             StreamTransport::start(self, carrier, protocol, None).transport()
         };
         let begin = |waiter| {

@@ -37,7 +37,10 @@ impl<S: AsFd> Limited<S> {
     ) -> io::Result<S> {
         match Rc::try_unwrap(self) {
             Ok(only) => Ok(only.io.into_source()),
-            Err(shared) => copy(shared.socket()),
+            Err(shared) => {
+                shared.io.share();
+                copy(shared.socket())
+            }
         }
     }
 

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::os::fd::AsFd;
 use std::rc::Rc;
 
 use super::limited::is_a_descriptor;
@@ -9,6 +10,8 @@ use super::listening::{Incoming, Listening};
 use super::tcp::TcpStream;
 use crate::connecting::{BindOptions, first_of, open_listener};
 use crate::resolver::ToAddrs;
+use crate::selector_events::Watched;
+use crate::sys::accept::accept;
 
 /// A socket that TCP connections are accepted from (`std::net::TcpListener`).
 ///
@@ -102,8 +105,9 @@ impl TcpListener {
     /// Those of the system; a cancellation of the task.
     #[track_caller]
     pub fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
-        let (stream, peer) = self.0.accept(std::net::TcpListener::accept)?;
-        Ok((TcpStream::from_std(stream)?, peer))
+        let (stream, peer) = self.0.accept(|listener| accept(listener.as_fd()))?;
+        let peer = peer.as_socket().ok_or_else(not_of_tcp)?;
+        Ok((TcpStream::wrap(Watched::own(stream.into())), peer))
     }
 
     /// The connections, one after the other, for ever.
@@ -128,6 +132,11 @@ impl TcpListener {
     pub fn try_clone(&self) -> io::Result<TcpListener> {
         Ok(TcpListener(self.0.clone()))
     }
+}
+
+/// A listener of std's may have been made of any socket.
+fn not_of_tcp() -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidInput, "the listener is not one of TCP")
 }
 
 is_a_descriptor!(TcpListener);

@@ -40,7 +40,7 @@ impl<S: AsFd> Listening<S> {
     /// again, and after a rest for want of descriptors.
     #[track_caller]
     pub(super) fn accept<T>(&self, mut accept: impl FnMut(&S) -> io::Result<T>) -> io::Result<T> {
-        let _turn = self.line.take_turn(self.as_fd())?;
+        let _turn = self.line.take_turn(self.socket().as_fd())?;
         loop {
             match self.io.attempt(Direction::Read, None, &mut accept) {
                 Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}

@@ -93,7 +93,7 @@ impl TcpStream {
         self.0.into_socket(std::net::TcpStream::try_clone)
     }
 
-    fn wrap(io: Watched<std::net::TcpStream>) -> TcpStream {
+    pub(super) fn wrap(io: Watched<std::net::TcpStream>) -> TcpStream {
         TcpStream(Limited::new(io))
     }
 

@@ -2,7 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::io;
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsFd, AsRawFd};
 use std::panic::Location;
 use std::rc::Rc;
 
@@ -17,6 +17,7 @@ use crate::events::{Runnable, Scheduler};
 use crate::exceptions::Result;
 use crate::reports::{ExceptionContext, ExceptionSource, catch_panic};
 use crate::selectors::{Driver, Listener, Ready, Registration};
+use crate::sys::accept::accept;
 use crate::transports::extra::Address;
 use crate::transports::interface::ProtocolRef;
 use crate::transports::source::Source;
@@ -33,7 +34,8 @@ pub(super) type Factory = Rc<RefCell<dyn FnMut() -> ProtocolRef>>;
 pub(super) struct Reception {
     pub(super) factory: Factory,
     pub(super) layer: Option<Rc<dyn Layer>>,
-    pub(super) nodelay: bool,
+    /// What each connection is told; none if it has that of its listener.
+    pub(super) nodelay: Option<bool>,
     pub(super) keep_alive: bool,
     pub(super) made_at: &'static Location<'static>,
 }
@@ -112,7 +114,7 @@ impl Acceptor {
     fn accept(self: &Rc<Self>) {
         for _ in 0..ACCEPTS_PER_TURN {
             let accepted = match &*self.socket.borrow() {
-                Some(socket) => socket.accept(),
+                Some(socket) => accept(socket.as_fd()),
                 None => return,
             };
             match accepted {
@@ -135,8 +137,10 @@ impl Acceptor {
     fn welcome(&self, socket: Socket, peer: &SockAddr) -> Result {
         let Some(server) = self.server.upgrade() else { return Ok(()) };
         let event_loop = get_running_loop()?;
-        let source = Source::stream(socket, peer.domain())?;
-        source.set_nodelay(self.reception.nodelay)?;
+        let source = Source::stream(socket, peer.domain());
+        if let Some(nodelay) = self.reception.nodelay {
+            source.set_nodelay(nodelay)?;
+        }
         if let Some(socket) = source.as_socket().filter(|_| self.reception.keep_alive) {
             socket.set_keepalive(true)?;
         }
@@ -151,7 +155,8 @@ impl Acceptor {
         };
         let layer = self.reception.layer.as_deref();
         let gone = Some(Box::new(gone) as Box<dyn FnOnce()>);
-        let carrier = Carrier { source, peer: Address::of(peer), made_at: self.reception.made_at };
+        let (peer, made_at) = (Address::of(peer), self.reception.made_at);
+        let carrier = Carrier { source, is_shared: false, peer, made_at };
         let transport = attach(&event_loop, carrier, protocol, layer, None, gone)?;
         server.attach(number, transport);
         Ok(())

@@ -169,7 +169,10 @@ impl ServerBuilder {
         }
         match unavailable {
             Some(failure) if sockets.is_empty() => Err(failure.into()),
-            _ => self.serve(factory, sockets, None),
+            _ => {
+                let inherited = self.bequeath(&sockets)?;
+                self.serve(factory, sockets, None, inherited)
+            }
         }
     }
 
@@ -188,7 +191,7 @@ impl ServerBuilder {
         if !self.cleanup_socket {
             file.iter_mut().for_each(SocketFile::leave);
         }
-        self.serve(factory, vec![socket], file)
+        self.serve(factory, vec![socket], file, false)
     }
 
     /// Serves on a socket that there is, bound or listening (`create_server` with
@@ -208,23 +211,36 @@ impl ServerBuilder {
             let text = "a stream socket was expected";
             return Err(io::Error::new(io::ErrorKind::InvalidInput, text).into());
         }
-        self.serve(factory, vec![socket], None)
+        self.serve(factory, vec![socket], None, false)
     }
 
+    /// Sets on listeners of our own what holds for their connections then, where the
+    /// system has it so; whether it has.
+    fn bequeath(&self, listeners: &[Socket]) -> io::Result<bool> {
+        let inherited = cfg!(any(target_os = "linux", target_os = "android"));
+        for listener in listeners.iter().filter(|_| inherited) {
+            listener.set_tcp_nodelay(!self.nagle)?;
+            listener.set_keepalive(self.keep_alive)?;
+        }
+        Ok(inherited)
+    }
+
+    /// `inherited` are options that connections have of these listeners.
     #[track_caller]
     pub(super) fn serve<P: IntoProtocol<K>, K>(
         &self,
         mut factory: impl FnMut() -> P + 'static,
         sockets: Vec<Socket>,
         file: Option<SocketFile>,
+        inherited: bool,
     ) -> Result<Server> {
         let event_loop = get_running_loop()?;
         let factory = Rc::new(RefCell::new(move || factory().into_handle().erased()));
         let reception = Rc::new(Reception {
             factory,
             layer: self.layer.clone(),
-            nodelay: !self.nagle,
-            keep_alive: self.keep_alive,
+            nodelay: (!inherited).then_some(!self.nagle),
+            keep_alive: self.keep_alive && !inherited,
             made_at: Location::caller(),
         });
         for socket in &sockets {

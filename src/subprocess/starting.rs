@@ -118,7 +118,7 @@ fn connect(
     for (fd, source) in sources {
         let Some(source) = source.transpose()? else { continue };
         let protocol = core.pipe(fd).into_handle().erased();
-        let carrier = Carrier { source, peer: None, made_at };
+        let carrier = Carrier { source, is_shared: true, peer: None, made_at };
         let transport = attach(event_loop, carrier, protocol, None, None, None)?;
         core.add_pipe(fd, transport);
     }

@@ -9,6 +9,7 @@
 //! - [`slab`]: one mapping for many stacks, and the stack of an address.
 //! - [`overflow`]: a stack overflow ends with a report, not a bare SIGSEGV.
 //! - [`signal`]: a signal becomes a readable descriptor.
+//! - [`accept`]: sockets that are non-blocking from the beginning.
 //! - [`peer`]: who is at the other end of a Unix socket.
 //! - [`clocks`]: the monotonic clock, and a rough one.
 //! - [`descriptor`]: whether operations on a descriptor block, and what they leave.
@@ -20,6 +21,7 @@
 #[cfg(not(unix))]
 compile_error!("stackio maps its own coroutine stacks, which is written for Unix only so far");
 
+pub(crate) mod accept;
 pub(crate) mod clocks;
 pub(crate) mod descriptor;
 mod limits;

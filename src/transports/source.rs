@@ -41,31 +41,18 @@ impl Source {
             let text = "a stream socket was expected";
             return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
         }
+        socket.set_nonblocking(true)?;
         let domain = socket.domain()?;
-        Source::stream(socket, domain)
+        Ok(Source::stream(socket, domain))
     }
 
-    /// The same of one that is known to carry a stream, and of which domain it is.
-    ///
-    /// # Errors
-    ///
-    /// Those of the system.
-    pub(crate) fn stream(socket: Socket, domain: Domain) -> io::Result<Source> {
-        if domain != Domain::UNIX {
-            return Source::internet(socket);
+    /// The same of one that is known to carry a stream and to be in that mode, and of which
+    /// domain it is.
+    pub(crate) fn stream(socket: Socket, domain: Domain) -> Source {
+        match domain {
+            Domain::UNIX => Source::Local(socket),
+            _ => Source::Internet(socket),
         }
-        socket.set_nonblocking(true)?;
-        Ok(Source::Local(socket))
-    }
-
-    /// The same of a socket of TCP.
-    ///
-    /// # Errors
-    ///
-    /// Those of the system.
-    pub(crate) fn internet(socket: Socket) -> io::Result<Source> {
-        socket.set_nonblocking(true)?;
-        Ok(Source::Internet(socket))
     }
 
     /// Sends small writes at once, or not, where that can be chosen.

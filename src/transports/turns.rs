@@ -55,10 +55,16 @@ pub(crate) struct Turns {
     outstanding: Cell<bool>,
     context: OwnContext,
     made_at: &'static Location<'static>,
+    /// Whether somebody may have a copy of the descriptor, by which it goes on.
+    is_shared: bool,
 }
 
 impl Turns {
-    pub(crate) fn new(event_loop: &EventLoop, made_at: &'static Location<'static>) -> Turns {
+    pub(crate) fn new(
+        event_loop: &EventLoop,
+        made_at: &'static Location<'static>,
+        is_shared: bool,
+    ) -> Turns {
         Turns {
             driver: event_loop.driver().clone(),
             registration: OnceCell::new(),
@@ -68,6 +74,7 @@ impl Turns {
             outstanding: Cell::new(false),
             context: OwnContext::copy(),
             made_at,
+            is_shared,
         }
     }
 
@@ -107,8 +114,10 @@ impl Turns {
     pub(crate) fn end(&self) {
         self.set_outstanding(false);
         self.context.end();
-        if let Some(registration) = self.registration.get() {
-            registration.deregister();
+        match self.registration.get() {
+            Some(registration) if self.is_shared => registration.deregister(),
+            Some(registration) => registration.forget(),
+            None => {}
         }
     }
 }

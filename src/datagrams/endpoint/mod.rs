@@ -77,7 +77,7 @@ impl Endpoint {
         let endpoint = Rc::new_cyclic(|me| Endpoint {
             me: me.clone(),
             link: Link::new(event_loop.scheduler().clone(), protocol),
-            turns: Turns::new(event_loop, made_at),
+            turns: Turns::new(event_loop, made_at, true),
             buffer: event_loop.service(SharedBuffer::default),
             peer,
             local: LocalAddress::default(),

@@ -54,6 +54,8 @@ pub(crate) struct StreamTransport {
 /// A descriptor on its way to become a transport.
 pub(crate) struct Carrier {
     pub(crate) source: Source,
+    /// Whether somebody may have a copy of the descriptor.
+    pub(crate) is_shared: bool,
     /// The other end, if that is known already.
     pub(crate) peer: Option<Address>,
     /// Where its owner made it.
@@ -69,13 +71,13 @@ impl StreamTransport {
         protocol: ProtocolRef,
         waiter: Option<Future<()>>,
     ) -> Rc<StreamTransport> {
-        let Carrier { source, peer, made_at } = carrier;
+        let Carrier { source, is_shared, peer, made_at } = carrier;
         // A connection that was reset has none any more.
         let peer = peer.or_else(|| Address::of(&source.as_socket()?.peer_addr().ok()?));
         let transport = Rc::new_cyclic(|me| StreamTransport {
             me: me.clone(),
             link: Link::new(event_loop.scheduler().clone(), protocol),
-            turns: Turns::new(event_loop, made_at),
+            turns: Turns::new(event_loop, made_at, is_shared),
             buffer: event_loop.service(SharedBuffer::default),
             reads: source.can_read(),
             writes: source.can_write(),
