@@ -12,6 +12,7 @@ use super::buffer::{Buffer, Search};
 use crate::events::Scheduler;
 use crate::exceptions::{Error, ErrorKind, Result};
 use crate::futures::Future;
+use crate::reusable::Reusable;
 use crate::transports::interface::Transport;
 
 /// asyncio's limit, in bytes.
@@ -25,8 +26,9 @@ pub(crate) struct Incoming {
     lent: Cell<usize>,
     eof: Cell<bool>,
     exception: RefCell<Option<Error>>,
-    /// The one who waits for data.
-    waiter: RefCell<Option<Future<()>>>,
+    /// Whether somebody waits for data, by the last of the futures.
+    waited_for: Cell<bool>,
+    waiters: Reusable,
     /// Where the bytes come from. None if they are fed by hand, once the connection is
     /// lost, and once nobody is left who could read them.
     transport: RefCell<Option<Transport>>,
@@ -44,7 +46,8 @@ impl Incoming {
             lent: Cell::new(0),
             eof: Cell::new(false),
             exception: RefCell::new(None),
-            waiter: RefCell::new(None),
+            waited_for: Cell::new(false),
+            waiters: Reusable::default(),
             transport: RefCell::new(None),
             paused: Cell::new(false),
             has_reader: Cell::new(true),
@@ -85,12 +88,12 @@ impl Incoming {
         }
     }
 
+    #[cold]
     fn resume(&self) {
-        if self.paused.replace(false) {
-            let transport = self.transport.borrow().clone();
-            if let Some(transport) = transport {
-                transport.resume_reading();
-            }
+        self.paused.set(false);
+        let transport = self.transport.borrow().clone();
+        if let Some(transport) = transport {
+            transport.resume_reading();
         }
     }
 
@@ -99,19 +102,24 @@ impl Incoming {
         self.wake();
     }
 
+    #[inline]
     fn wake(&self) {
-        let waiter = self.waiter.take();
-        if let Some(waiter) = waiter {
+        if let Some(waiter) = self.take_waiter() {
             // One that was cancelled has no use for it.
             let _ = waiter.set_result(());
         }
     }
 
+    /// Who waits does so no more.
+    #[inline]
+    fn take_waiter(&self) -> Option<Future<()>> {
+        if self.waited_for.replace(false) { self.waiters.last() } else { None }
+    }
+
     pub(crate) fn set_exception(&self, error: Error) {
         let former = self.exception.replace(Some(error.clone()));
         drop(former);
-        let waiter = self.waiter.take();
-        if let Some(waiter) = waiter {
+        if let Some(waiter) = self.take_waiter() {
             let _ = waiter.set_exception(error);
         }
     }
@@ -123,8 +131,12 @@ impl Incoming {
     /// # Errors
     ///
     /// The error that was set.
+    #[inline]
     pub(crate) fn check(&self) -> Result {
-        self.exception().map_or(Ok(()), Err)
+        match &*self.exception.borrow() {
+            None => Ok(()),
+            Some(error) => Err(error.clone()),
+        }
     }
 
     // -- the transport and who has its handles -------------------------------------------
@@ -188,6 +200,7 @@ impl Incoming {
 
     // -- the side that reads -------------------------------------------------------------
 
+    #[inline]
     pub(crate) fn buffered(&self) -> usize {
         self.buffer.borrow().len() + self.lent.get()
     }
@@ -243,20 +256,26 @@ impl Incoming {
     /// The error that is set meanwhile; kind `Runtime` if another task waits, or nobody
     /// can; kind `Cancelled`.
     #[track_caller]
+    #[inline]
     pub(crate) fn wait(&self, operation: &str) -> Result {
-        if self.waiter.borrow().is_some() {
-            let text =
-                format!("{operation} called while another task waits for data of the stream");
-            return Err(Error::text(ErrorKind::Runtime, text));
+        if self.waited_for.get() {
+            return Err(waited_for(operation));
         }
-        let waiter = Future::about("data of a stream", Scheduler::running()?);
-        *self.waiter.borrow_mut() = Some(waiter.clone());
+        let waiter = self.waiters.get(&Scheduler::running()?, || "data of a stream");
+        self.waited_for.set(true);
         let _waiting = Waiting(self);
         // Who wants more than the limit would wait for ever for what is held back.
-        self.resume();
-        waiter.settle()?;
-        waiter.result()
+        if self.paused.get() {
+            self.resume();
+        }
+        waiter.settle()
     }
+}
+
+#[cold]
+fn waited_for(operation: &str) -> Error {
+    let text = format!("{operation} called while another task waits for data of the stream");
+    Error::text(ErrorKind::Runtime, text)
 }
 
 /// The end of waiting, however it comes. As in asyncio, nobody waits after that,
@@ -265,7 +284,6 @@ struct Waiting<'a>(&'a Incoming);
 
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
-        let waiter = self.0.waiter.take();
-        drop(waiter);
+        self.0.waited_for.set(false);
     }
 }

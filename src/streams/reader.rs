@@ -102,6 +102,7 @@ impl StreamReader {
     }
 
     /// Begins a read: what was lent comes back, and an error comes first.
+    #[inline]
     fn begin(&self) -> Result {
         let mut lent = self.lent.borrow_mut();
         if !lent.is_empty() {

@@ -227,6 +227,7 @@ impl StreamWriter {
     }
 
     /// The transport (`writer.transport`), for its water marks and the like.
+    #[inline]
     pub fn transport(&self) -> Transport {
         self.0.transport.borrow().clone()
     }

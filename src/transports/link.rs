@@ -273,7 +273,7 @@ pub(crate) fn deliver<P: Told, L: Linked<P>, T>(
 }
 
 /// The same to a protocol that is at hand.
-#[inline]
+#[inline(always)]
 pub(crate) fn deliver_to<P: Told, L: Linked<P>, T>(
     protocol: &P,
     core: &Rc<L>,
