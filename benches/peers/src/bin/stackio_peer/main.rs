@@ -20,7 +20,10 @@ fn main() -> Result {
 fn work(args: &Args) -> Result {
     match args.workload.as_str() {
         "echo" => echo::serve(args),
-        "http" => requests::serve(args, messages::http),
+        "http" => {
+            let site = messages::Http::default();
+            requests::serve(args, move |input, output| Ok(site.answer(input, output)))
+        }
         "redis" => {
             let mut store = messages::Redis::default();
             requests::serve(args, move |input, output| store.answer(input, output))

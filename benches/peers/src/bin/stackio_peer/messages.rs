@@ -1,7 +1,6 @@
 //! Requests in bytes, and their answers: the same for each style of server.
 
 use std::collections::HashMap;
-use std::io::Write;
 
 use bench::HTTP_REPLY;
 use memchr::memmem;
@@ -9,15 +8,29 @@ use stackio::{Error, ErrorKind, Result};
 
 const NOT_FOUND: &[u8] = b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n";
 
-/// Answers all requests that are whole; gives how many bytes they are.
-pub fn http(input: &[u8], output: &mut Vec<u8>) -> Result<usize> {
-    let mut begin = 0;
-    while let Some(end) = memmem::find(&input[begin..], b"\r\n\r\n") {
-        let known = input[begin..].starts_with(b"GET / ");
-        output.extend_from_slice(if known { HTTP_REPLY } else { NOT_FOUND });
-        begin += end + 4;
+/// A server of one page.
+pub struct Http {
+    /// Finds the end of a request.
+    end: memmem::Finder<'static>,
+}
+
+impl Default for Http {
+    fn default() -> Http {
+        Http { end: memmem::Finder::new(b"\r\n\r\n") }
     }
-    Ok(begin)
+}
+
+impl Http {
+    /// Answers all requests that are whole; gives how many bytes they are.
+    pub fn answer(&self, input: &[u8], output: &mut Vec<u8>) -> usize {
+        let mut begin = 0;
+        while let Some(end) = self.end.find(&input[begin..]) {
+            let known = input[begin..].starts_with(b"GET / ");
+            output.extend_from_slice(if known { HTTP_REPLY } else { NOT_FOUND });
+            begin += end + 4;
+        }
+        begin
+    }
 }
 
 /// A server of `GET` and `SET`, by RESP.
@@ -25,20 +38,22 @@ pub fn http(input: &[u8], output: &mut Vec<u8>) -> Result<usize> {
 pub struct Redis(HashMap<Vec<u8>, Vec<u8>>);
 
 impl Redis {
-    /// As [`http`].
+    /// As [`Http::answer`].
     pub fn answer(&mut self, input: &[u8], output: &mut Vec<u8>) -> Result<usize> {
         let mut rest = input;
         while let Some(command) = Command::parse(&mut rest)? {
-            self.execute(&command, output)?;
+            self.execute(&command, output);
         }
         Ok(input.len() - rest.len())
     }
 
-    fn execute(&mut self, command: &Command<'_>, output: &mut Vec<u8>) -> Result {
+    fn execute(&mut self, command: &Command<'_>, output: &mut Vec<u8>) {
         match command.words() {
             [name, key] if name.eq_ignore_ascii_case(b"GET") => match self.0.get(*key) {
                 Some(value) => {
-                    write!(output, "${}\r\n", value.len())?;
+                    output.push(b'$');
+                    push_number(output, value.len());
+                    output.extend_from_slice(b"\r\n");
                     output.extend_from_slice(value);
                     output.extend_from_slice(b"\r\n");
                 }
@@ -54,7 +69,6 @@ impl Redis {
             }
             _ => output.extend_from_slice(b"-ERR unknown command\r\n"),
         }
-        Ok(())
     }
 }
 
@@ -93,20 +107,31 @@ impl<'a> Command<'a> {
 
 /// Takes the number off a line that begins with that mark; `None` if the line is not whole.
 fn number(input: &mut &[u8], mark: u8) -> Result<Option<usize>> {
-    let mut number = 0usize;
-    for (at, byte) in input.iter().enumerate() {
+    let not_resp = || Error::new(ErrorKind::Value, "not RESP");
+    let Some((first, line)) = input.split_first() else { return Ok(None) };
+    if *first != mark {
+        return Err(not_resp());
+    }
+    let mut number = 0;
+    for (at, byte) in line.iter().enumerate() {
         match byte {
-            b'\n' if at > 0 => {
-                *input = &input[at + 1..];
-                return Ok(Some(number));
+            b'0'..=b'9' if number < 1 << 30 => number = 10 * number + usize::from(byte - b'0'),
+            b'\r' if line.get(at + 1).is_none_or(|next| *next == b'\n') => {
+                let rest = line.get(at + 2..);
+                return Ok(rest.map(|rest| {
+                    *input = rest;
+                    number
+                }));
             }
-            b'0'..=b'9' if at > 0 && number < 1 << 30 => {
-                number = 10 * number + usize::from(byte - b'0');
-            }
-            b'\r' if at > 0 => {}
-            _ if at == 0 && *byte == mark => {}
-            _ => return Err(Error::new(ErrorKind::Value, "not RESP")),
+            _ => return Err(not_resp()),
         }
     }
     Ok(None)
+}
+
+fn push_number(output: &mut Vec<u8>, number: usize) {
+    if number >= 10 {
+        push_number(output, number / 10);
+    }
+    output.push(b'0' + (number % 10) as u8);
 }
