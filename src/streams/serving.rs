@@ -163,10 +163,10 @@ impl<F: Fn(StreamReader, StreamWriter) -> Result + 'static> Reception<F> {
     fn welcome(self: Rc<Self>, reader: StreamReader, writer: StreamWriter) {
         let (made_at, incoming) = (self.made_at, reader.incoming().clone());
         let task = spawn(move || (self.callback)(reader, writer));
-        let name = task.name();
         task.add_done_callback(move |task| {
             let failed = task.exception();
             if let Ok(Some(error)) = &failed {
+                let name = task.as_task().map(|task| task.name()).unwrap_or_default();
                 match is_of_the_peer(error) {
                     true => tracing::debug!(%error, task = name, "a connection ended"),
                     false => report(error.clone(), name, made_at),

@@ -14,6 +14,7 @@ use std::rc::Rc;
 
 use crate::events::{Kept, Runnable, Scheduler};
 use crate::exceptions::{Error, ErrorKind, Result};
+use crate::few::Few;
 use crate::flow_control::FlowControl;
 use crate::futures::Future;
 use crate::instruments::FlowEvent;
@@ -81,7 +82,7 @@ pub(crate) struct Link<P: Told = ProtocolRef> {
     /// Whether its owner has closed or aborted it, and is not told yet.
     ended_here: Cell<bool>,
     refused: Cell<bool>,
-    on_lost: RefCell<Vec<OnLost>>,
+    on_lost: RefCell<Few<OnLost>>,
     /// Where the scheduler keeps the transport, until it is lost.
     place: Cell<Option<usize>>,
 }
@@ -377,9 +378,7 @@ pub(crate) fn finish<P: Told, L: Linked<P>>(core: &Rc<L>, error: Option<Error>) 
     link.leave();
     core.release();
     let on_lost = link.on_lost.take();
-    for what in on_lost {
-        what();
-    }
+    on_lost.for_each(|what| what());
 }
 
 /// The loop is closed: nobody is told.
