@@ -57,7 +57,8 @@ pub(crate) fn attach(
     Ok(upper.unwrap_or_else(|| lower.transport()))
 }
 
-/// The same, and waits until the protocol knows of the connection.
+/// The same, and waits until the protocol knows of the connection. `peer` is the other end,
+/// if that is known already.
 #[track_caller]
 pub(crate) fn establish<P: IntoProtocol<K>, K>(
     event_loop: &EventLoop,
@@ -66,6 +67,7 @@ pub(crate) fn establish<P: IntoProtocol<K>, K>(
     factory: impl FnOnce() -> P,
     layer: Option<&dyn Layer>,
 ) -> Result<Connected<P>> {
+    let peer = peer.or_else(|| source.peer());
     let carrier = Carrier { source, is_shared: true, peer, made_at: Location::caller() };
     let begin = |waiter| {
         let handle = factory().into_handle();

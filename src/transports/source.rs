@@ -9,6 +9,7 @@ use std::os::unix::fs::FileTypeExt;
 use socket2::{Domain, Socket, Type};
 
 use crate::sys::descriptor::{is_read_whole, set_nonblocking};
+use crate::transports::extra::Address;
 
 /// Writing to a socket whose peer is gone is an error and no signal, in a program that
 /// is not Rust's as well.
@@ -111,6 +112,11 @@ impl Source {
             Source::Internet(socket) | Source::Local(socket) => Some(socket),
             Source::Reading(_) | Source::Writing(_) => None,
         }
+    }
+
+    /// The address of its peer. A connection that was reset has none any more.
+    pub(crate) fn peer(&self) -> Option<Address> {
+        Address::of(&self.as_socket()?.peer_addr().ok()?)
     }
 
     pub(crate) fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {

@@ -56,7 +56,7 @@ pub(crate) struct Carrier {
     pub(crate) source: Source,
     /// Whether somebody may have a copy of the descriptor.
     pub(crate) is_shared: bool,
-    /// The other end, if that is known already.
+    /// The other end, if it has an address.
     pub(crate) peer: Option<Address>,
     /// Where its owner made it.
     pub(crate) made_at: &'static Location<'static>,
@@ -72,8 +72,6 @@ impl StreamTransport {
         waiter: Option<Future<()>>,
     ) -> Rc<StreamTransport> {
         let Carrier { source, is_shared, peer, made_at } = carrier;
-        // A connection that was reset has none any more.
-        let peer = peer.or_else(|| Address::of(&source.as_socket()?.peer_addr().ok()?));
         let transport = Rc::new_cyclic(|me| StreamTransport {
             me: me.clone(),
             link: Link::new(event_loop.scheduler().clone(), protocol),
