@@ -270,27 +270,22 @@ pub(crate) fn deliver<P: Told, L: Linked<P>, T>(
     call: impl FnOnce(&P) -> Result<T>,
 ) -> Option<T> {
     let protocol = core.link().protocol()?;
-    deliver_to(&protocol, core, what, call)
+    match call(&protocol) {
+        Ok(value) => Some(value),
+        Err(error) => {
+            raised(core, what, error);
+            None
+        }
+    }
 }
 
-/// The same to a protocol that is at hand.
-#[inline(always)]
-pub(crate) fn deliver_to<P: Told, L: Linked<P>, T>(
-    protocol: &P,
-    core: &Rc<L>,
-    what: &str,
-    call: impl FnOnce(&P) -> Result<T>,
-) -> Option<T> {
-    match call(protocol) {
-        Ok(value) => Some(value),
-        Err(error) if !P::RAISING_ENDS => {
-            core.link().report(&format!("protocol.{what}() failed"), error);
-            None
-        }
-        Err(error) => {
-            fatal(core, &format!("Fatal error: protocol.{what}() call failed."), error);
-            None
-        }
+/// The protocol has raised an error in that callback.
+#[cold]
+pub(crate) fn raised<P: Told, L: Linked<P>>(core: &Rc<L>, what: &str, error: Error) {
+    if P::RAISING_ENDS {
+        fatal(core, &format!("Fatal error: protocol.{what}() call failed."), error);
+    } else {
+        core.link().report(&format!("protocol.{what}() failed"), error);
     }
 }
 

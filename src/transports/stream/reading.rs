@@ -7,7 +7,7 @@ use super::StreamTransport;
 use super::lingering::Unread;
 use crate::selectors::Direction;
 use crate::transports::interface::{Filled, ProtocolRef};
-use crate::transports::link::{deliver, deliver_to, fatal};
+use crate::transports::link::{deliver, fatal, raised};
 use crate::transports::turns::{Did, TakesTurns, retry};
 
 impl StreamTransport {
@@ -36,8 +36,9 @@ impl StreamTransport {
         let mut buffer = self.buffer.take();
         match self.read(&mut buffer) {
             Ok(length @ 1..) => {
-                let give = |protocol: &ProtocolRef| protocol.data_received(&buffer[..length]);
-                deliver_to(protocol, self, "data_received", give);
+                if let Err(error) = protocol.data_received(&buffer[..length]) {
+                    raised(self, "data_received", error);
+                }
                 self.has_read(length, buffer.len());
             }
             read => self.has_read_nothing(read),
