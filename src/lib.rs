@@ -103,6 +103,7 @@ mod tasks;
 mod spawning;
 mod deadlocks;
 // -- floor 3: the loop
+mod sides;
 mod selectors;
 mod remote;
 mod watchdog;

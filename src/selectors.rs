@@ -22,82 +22,14 @@ use crate::futures::Future;
 use crate::instruments::FlowEvent;
 use crate::registry::Registry;
 use crate::reports::{ExceptionContext, ExceptionSource};
-use crate::reusable::Reusable;
-use crate::subjects::Subject;
+use crate::sides::Side;
+pub(crate) use crate::sides::{Direction, Ready};
 
 /// The token by which other threads wake the selector.
 const WAKE: Token = Token(usize::MAX);
 
 /// How many events are taken from the system at a time.
 const EVENTS: usize = 1024;
-
-/// The two things one can wait for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Direction {
-    Read,
-    Write,
-}
-
-impl Subject for (RawFd, Direction) {
-    fn title(&self) -> Option<String> {
-        let what = match self.1 {
-            Direction::Read => "readable",
-            Direction::Write => "writable",
-        };
-        Some(format!("descriptor {} to become {what}", self.0))
-    }
-}
-
-/// What of a descriptor has become ready.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Ready {
-    pub(crate) read: bool,
-    pub(crate) write: bool,
-}
-
-/// One direction of a descriptor.
-struct Side {
-    /// Whether an operation may succeed; it is tried before this is believed.
-    ready: Cell<bool>,
-    /// Whether the peer closed, or an error or an urgent byte came: then a short
-    /// operation does not mean that nothing is left.
-    ended: Cell<bool>,
-    /// Whether somebody waits for the last of the futures, or has given up.
-    waited_for: Cell<bool>,
-    waiters: Reusable,
-}
-
-impl Side {
-    fn new() -> Side {
-        Side {
-            ready: Cell::new(true),
-            ended: Cell::new(false),
-            waited_for: Cell::new(false),
-            waiters: Reusable::default(),
-        }
-    }
-
-    #[inline(always)]
-    fn wake(&self, ended: bool, driver: &Driver) {
-        self.ready.set(true);
-        if ended {
-            self.ended.set(true);
-        }
-        if let Some(waiter) = self.take_waiter(driver) {
-            let _cancelled = waiter.set_result(());
-        }
-    }
-
-    /// Who waits does so no more.
-    #[inline]
-    fn take_waiter(&self, driver: &Driver) -> Option<Future<()>> {
-        if !self.waited_for.replace(false) {
-            return None;
-        }
-        driver.waiting.set(driver.waiting.get() - 1);
-        self.waiters.last()
-    }
-}
 
 /// Whoever is told of each readiness, instead of waiting for one.
 ///
@@ -157,21 +89,13 @@ impl Registration {
     #[track_caller]
     #[inline]
     pub(crate) fn waiter(&self, direction: Direction) -> Option<Future<()>> {
-        let side = self.side(direction);
-        if !side.waited_for.replace(true) {
-            self.driver.waiting.set(self.driver.waiting.get() + 1);
-        } else if side.waiters.last().is_some_and(|other| !other.done()) {
-            return None;
-        }
-        Some(side.waiters.get(&self.driver.scheduler, || (self.fd, direction)))
+        let Driver { scheduler, waiting, .. } = &*self.driver;
+        self.side(direction).waiter(scheduler, waiting, (self.fd, direction))
     }
 
     /// Takes a waiter back that has given up; one that came later stays.
     pub(crate) fn forget_waiter(&self, direction: Direction, waiter: &Future<()>) {
-        let side = self.side(direction);
-        if side.waiters.last().as_ref() == Some(waiter) {
-            drop(side.take_waiter(&self.driver));
-        }
+        self.side(direction).forget_waiter(waiter, &self.driver.waiting);
     }
 
     /// Whether that loop is the one that watches it, still.
@@ -205,10 +129,10 @@ impl Registration {
     #[inline(always)]
     fn tell(&self, ready: Ready, ended: Ready) {
         if ready.read {
-            self.read.wake(ended.read, &self.driver);
+            self.read.wake(ended.read, &self.driver.waiting);
         }
         if ready.write {
-            self.write.wake(ended.write, &self.driver);
+            self.write.wake(ended.write, &self.driver.waiting);
         }
         let listener = self.listener.borrow().clone();
         if let Some(listener) = listener {
@@ -243,7 +167,7 @@ impl Registration {
         self.token.set(WAKE);
         self.forget_listener();
         for side in [&self.read, &self.write] {
-            if let Some(waiter) = side.take_waiter(&self.driver) {
+            if let Some(waiter) = side.take_waiter(&self.driver.waiting) {
                 waiter.cancel_with("the descriptor was closed");
             }
         }

@@ -20,10 +20,11 @@ const FLOORS: &[&str] = &[
     "registry few timers reports events handles repeating future_core subjects callbacks futures reusable \
      coroutines task_core steps task_cell tasks spawning deadlocks",
     // The loop.
-    "selectors network remote watchdog housekeeping base_events loop_methods closing selector_events readers signals",
+    "sides selectors network remote watchdog housekeeping base_events loop_methods closing \
+     selector_events readers signals",
     // Composing: no I/O of their own.
-    "awaitable waiters sleeping timeouts locks queues gather waits as_completed taskgroups scoped concurrent \
-     executor border threads resolver connecting sendfile builders runners",
+    "awaitable waiters sleeping timeouts locks queues gather waits as_completed taskgroups scoped \
+     concurrent executor border threads resolver connecting sendfile builders runners",
     // Transports.
     "flow_control framing transports protocols message_protocol tls sslproto connections servers \
      datagrams blocking",
