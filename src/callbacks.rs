@@ -5,7 +5,7 @@ use std::panic::Location;
 use std::rc::Rc;
 
 use crate::context::Variables;
-use crate::events::{Runnable, Standing};
+use crate::events::{Runnable, Scheduler, Standing};
 use crate::future_core::{AnyFuture, DoneCallback, FutureCore};
 use crate::instruments::FlowEvent;
 use crate::reports::{CallbackOutput, run_callback};
@@ -46,8 +46,7 @@ where
     F: FnOnce(&Rc<dyn AnyFuture>) -> R + 'static,
     R: CallbackOutput,
 {
-    fn schedule(self: Rc<Self>, future: &Rc<dyn AnyFuture>) {
-        let scheduler = &future.core().scheduler;
+    fn schedule(self: Rc<Self>, future: &Rc<dyn AnyFuture>, scheduler: &Scheduler) {
         self.future.set(Some(future.clone()));
         if scheduler.is_watched() {
             scheduler.emit(&FlowEvent::CallSoon { task: None });

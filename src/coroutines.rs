@@ -244,6 +244,7 @@ pub(crate) fn can_suspend() -> bool {
 /// Counts an operation that did not have to wait; every so often it makes the
 /// task give way, so that a peer who is always ready starves nobody. It is called
 /// before the operation, so that a cancellation that arrives here loses nothing.
+#[inline(always)]
 #[track_caller]
 pub(crate) fn spend_operation() -> Result {
     let left = OPERATIONS.get();
@@ -251,6 +252,12 @@ pub(crate) fn spend_operation() -> Result {
         OPERATIONS.set(left - 1);
         return Ok(());
     }
+    give_way()
+}
+
+#[cold]
+#[track_caller]
+fn give_way() -> Result {
     // Outside of a task there is nobody to give way to.
     if CURRENT.get().is_null() { Ok(()) } else { suspend(None) }
 }

@@ -50,8 +50,9 @@ const FEW: u32 = 32;
 
 /// Something that wants to run when a future is done.
 pub(crate) trait DoneCallback {
-    /// Puts itself into the ready queue, holding the future until it has run.
-    fn schedule(self: Rc<Self>, future: &Rc<dyn AnyFuture>);
+    /// Puts itself into the ready queue of the future's loop, holding the future until it
+    /// has run.
+    fn schedule(self: Rc<Self>, future: &Rc<dyn AnyFuture>, scheduler: &Scheduler);
     /// The task that it wakes, if that is what it does.
     fn wakes(&self) -> Option<(FutureId, String)> {
         None
@@ -286,6 +287,7 @@ impl FutureCore {
         self.complete(this, State::Cancelled, Some(error));
     }
 
+    #[inline]
     fn complete(&self, this: Rc<dyn AnyFuture>, state: State, error: Option<Error>) {
         if error.is_some() {
             let former = self.error.replace(error);
@@ -293,22 +295,31 @@ impl FutureCore {
         }
         self.state.set(state);
         if self.scheduler.is_watched() {
-            let outcome = match state {
-                State::Failed => Outcome::Exception,
-                State::Cancelled => Outcome::Cancelled,
-                State::Pending | State::Finished => Outcome::Result,
-            };
-            self.scheduler.emit(&FlowEvent::FutureDone { future: self.id, outcome });
+            self.emit_done(state);
         }
-        self.callbacks.take().for_each(|(_, callback)| {
-            let withdrawn = self.withdrawn.get() > 0 && callback.is_withdrawn();
-            if !withdrawn {
-                callback.schedule(&this);
-            }
-        });
+        self.callbacks.take().for_each(|(_, callback)| self.call(&this, callback));
+    }
+
+    #[inline]
+    fn call(&self, this: &Rc<dyn AnyFuture>, callback: Rc<dyn DoneCallback>) {
+        let withdrawn = self.withdrawn.get() > 0 && callback.is_withdrawn();
+        if !withdrawn {
+            callback.schedule(this, &self.scheduler);
+        }
+    }
+
+    #[cold]
+    fn emit_done(&self, state: State) {
+        let outcome = match state {
+            State::Failed => Outcome::Exception,
+            State::Cancelled => Outcome::Cancelled,
+            State::Pending | State::Finished => Outcome::Result,
+        };
+        self.scheduler.emit(&FlowEvent::FutureDone { future: self.id, outcome });
     }
 
     /// Adds a callback; if the future is done already, it is scheduled at once.
+    #[inline(always)]
     pub(crate) fn add_callback(
         &self,
         this: impl FnOnce() -> Rc<dyn AnyFuture>,
@@ -316,15 +327,20 @@ impl FutureCore {
         callback: Rc<dyn DoneCallback>,
     ) {
         if self.scheduler.is_watched() {
-            let wakes = callback.wakes();
-            let wakes = wakes.as_ref().map(|(id, name)| TaskRef { id: *id, name });
-            self.scheduler.emit(&FlowEvent::AddDoneCallback { future: self.id, wakes });
+            self.emit_callback(&*callback);
         }
         if self.is_done() {
-            callback.schedule(&this());
+            callback.schedule(&this(), &self.scheduler);
         } else {
             self.callbacks.borrow_mut().push((id, callback));
         }
+    }
+
+    #[cold]
+    fn emit_callback(&self, callback: &dyn DoneCallback) {
+        let wakes = callback.wakes();
+        let wakes = wakes.as_ref().map(|(id, name)| TaskRef { id: *id, name });
+        self.scheduler.emit(&FlowEvent::AddDoneCallback { future: self.id, wakes });
     }
 
     /// The names of the tasks that it will wake.

@@ -63,7 +63,7 @@ impl Side {
             self.ended.set(true);
         }
         if let Some(waiter) = self.take_waiter(waiting) {
-            let _cancelled = waiter.set_result(());
+            let _unless_cancelled = waiter.complete(());
         }
     }
 

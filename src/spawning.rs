@@ -9,7 +9,7 @@ use crate::exceptions::Result;
 use crate::future_core::FutureCore;
 use crate::futures::Future;
 use crate::instruments::{FlowEvent, TaskRef};
-use crate::steps::{schedule_step, step_eagerly};
+use crate::steps::{push, step_eagerly};
 use crate::task_cell::TaskCell;
 use crate::task_core::{TaskCore, TaskObject, register};
 use crate::tasks::Task;
@@ -145,6 +145,6 @@ fn launch(task: Rc<dyn TaskObject>, core: &TaskCore, eager: bool) {
     if eager {
         step_eagerly(task, core);
     } else {
-        schedule_step(task, core);
+        push(task, core);
     }
 }

@@ -24,23 +24,26 @@ use crate::future_core::{AnyFuture, CallbackId};
 use crate::instruments::{FlowEvent, Outcome, TaskRef};
 use crate::task_core::{TaskCore, TaskObject, unregister};
 
-/// Puts the task's next step into the ready queue.
+/// Notes that the task's next step is being queued; false if there is none any more.
 #[inline(always)]
-fn push(task: Rc<dyn TaskObject>, core: &TaskCore) {
+pub(crate) fn begin_queueing(core: &TaskCore) -> bool {
     // One that is disposed of may still be among the callbacks of what it waited for.
     if core.future.is_done() || core.coroutine.disposed.get() {
-        return;
+        return false;
     }
     core.queued.set(true);
     if core.future.scheduler.is_watched() {
         emit_call_soon(core);
     }
-    core.future.scheduler.push(task);
+    true
 }
 
-/// Schedules the first step, or the next one since what it waited for is done.
-pub(crate) fn schedule_step(task: Rc<dyn TaskObject>, core: &TaskCore) {
-    push(task, core);
+/// Puts the task's next step into the ready queue.
+#[inline(always)]
+pub(crate) fn push(task: Rc<dyn TaskObject>, core: &TaskCore) {
+    if begin_queueing(core) {
+        core.future.scheduler.push(task);
+    }
 }
 
 /// One step: sends into the coroutine, or throws the error in, and deals with

@@ -9,14 +9,14 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 
 use crate::context::Variables;
-use crate::events::{Runnable, Standing};
+use crate::events::{Runnable, Scheduler, Standing};
 use crate::exceptions::{Error, Result};
 use crate::fiber::{Owner, is_forced_unwind};
 use crate::future_core::{AnyFuture, DoneCallback, FutureCore, Promise, Slot};
 use crate::futures::Future;
 use crate::instruments::FutureId;
 use crate::reports::drop_value;
-use crate::steps::{run_pending, schedule_step};
+use crate::steps::{begin_queueing, run_pending};
 use crate::task_core::{TaskCore, TaskObject, cancel};
 
 /// A task: a future, and the coroutine that gives its result.
@@ -108,9 +108,11 @@ impl<T: 'static, F: FnOnce() -> Result<T> + 'static> Runnable for TaskCell<T, F>
 }
 
 impl<T: 'static, F: FnOnce() -> Result<T> + 'static> DoneCallback for TaskCell<T, F> {
-    fn schedule(self: Rc<Self>, _: &Rc<dyn AnyFuture>) {
-        let kept = self.clone();
-        schedule_step(self, &kept.task);
+    /// A task waits only for futures of its own loop.
+    fn schedule(self: Rc<Self>, _: &Rc<dyn AnyFuture>, scheduler: &Scheduler) {
+        if begin_queueing(&self.task) {
+            scheduler.push(self);
+        }
     }
 
     fn wakes(&self) -> Option<(FutureId, String)> {

@@ -161,7 +161,7 @@ impl Line {
 }
 
 fn wake(future: Future<()>) -> bool {
-    future.set_result(()).is_ok()
+    future.complete(())
 }
 
 /// One who waits; it leaves the line when this is dropped.

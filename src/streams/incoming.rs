@@ -106,7 +106,7 @@ impl Incoming {
     fn wake(&self) {
         if let Some(waiter) = self.take_waiter() {
             // One that was cancelled has no use for it.
-            let _ = waiter.set_result(());
+            let _unless_cancelled = waiter.complete(());
         }
     }
 
