@@ -9,9 +9,8 @@
 //!                 what it adds waits for the next iteration
 //! ```
 //!
-//! With work in the queue, steps 1 to 3 may be left out for a few iterations:
-//! asking the system costs more than a task's step. A budget of handles and of
-//! time bounds how long I/O and timers can wait for that.
+//! With work in the queue, steps 1 to 3 may be left out for a few iterations; for how
+//! many, [`Pace`] says.
 //!
 //! Under a virtual clock the loop jumps to the first timer when nothing is ready
 //! and nothing real is outstanding; with no timer left it is a deadlock.
@@ -25,31 +24,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::callbacks::Function;
-use crate::clock::{Clock, Instant};
+use crate::clock::Clock;
 use crate::deadlocks::deadlock;
 use crate::events::{Scheduler, no_running_loop};
 use crate::exceptions::{Error, ErrorKind, Result};
 use crate::future_core::{AnyFuture, CallbackId};
 use crate::housekeeping::Housekeeping;
+use crate::pace::Pace;
 use crate::remote::Remote;
 use crate::reports::{ExceptionContext, ExceptionSource};
 use crate::selectors::Driver;
 use crate::sys::clocks::coarse_millis;
 use crate::watchdog::Watchdog;
-
-/// How many milliseconds the selector may go unasked while work is ready.
-const SELECT_INTERVAL_MS: u64 = 8;
-
-/// How many handles may run before the clock that counts that is looked at again.
-const HANDLES_PER_LOOK: usize = 8;
-
-/// How long the selector may go unasked whatever the budget of handles: asking it takes
-/// about 0.1 us, which is half a per cent of this.
-const QUICK: Duration = Duration::from_micros(20);
-
-/// Timers that are due so long after the selector was asked may be due before it is asked
-/// again: twice as long as it goes unasked, for the clock that counts that is coarse.
-const NEAR: Duration = Duration::from_millis(2 * SELECT_INTERVAL_MS);
 
 /// What a loop is made with.
 pub(crate) struct Options {
@@ -71,14 +57,7 @@ pub(crate) struct Inner {
     pub(crate) scheduler: Rc<Scheduler>,
     pub(crate) driver: Rc<Driver>,
     pub(crate) remote: Arc<Remote>,
-    select_budget: usize,
-    /// How many handles may run before the selector is asked again.
-    budget: Cell<usize>,
-    /// How many may run before the loop looks at anything.
-    unlooked: Cell<usize>,
-    /// When the selector was asked, in the loop's time and on the coarse clock.
-    asked: Cell<Instant>,
-    asked_coarsely: Cell<u64>,
+    pace: Pace,
     pub(crate) stopping: Cell<bool>,
     pub(crate) running: Cell<bool>,
     /// What the loop waits for that is neither timer nor descriptor.
@@ -139,11 +118,7 @@ impl EventLoop {
             scheduler,
             driver,
             remote,
-            select_budget: options.select_budget.max(1) as usize,
-            budget: Cell::new(0),
-            unlooked: Cell::new(0),
-            asked: Cell::new(Instant::default()),
-            asked_coarsely: Cell::new(0),
+            pace: Pace::new(options.select_budget),
             stopping: Cell::new(false),
             running: Cell::new(false),
             outstanding: Rc::new(Cell::new(0)),
@@ -258,7 +233,7 @@ impl EventLoop {
         let inner = &*self.0;
         let scheduler = &*inner.scheduler;
         let ready = scheduler.ready_len();
-        if ready == 0 || self.must_ask(ready) {
+        if ready == 0 || inner.pace.must_ask(ready, scheduler.clock()) {
             self.ask(ready)?;
         } else {
             inner.remote.drain(&inner.scheduler);
@@ -279,25 +254,6 @@ impl EventLoop {
         Ok(())
     }
 
-    /// Whether the selector has gone unasked for long enough.
-    fn must_ask(&self, ready: usize) -> bool {
-        let inner = &*self.0;
-        inner.unlooked.set(HANDLES_PER_LOOK);
-        if let Some(budget @ 1..) = inner.budget.get().checked_sub(ready) {
-            inner.budget.set(budget);
-            return coarse_millis() > inner.asked_coarsely.get() + SELECT_INTERVAL_MS;
-        }
-        inner.budget.set(inner.select_budget);
-        inner.select_budget == 1 || !self.was_asked_just_now()
-    }
-
-    /// Whether what has run since was so quick that asking again would take longer. A
-    /// virtual clock does not tell.
-    fn was_asked_just_now(&self) -> bool {
-        let Clock::Monotonic(_) = self.scheduler().clock() else { return false };
-        self.scheduler().now() < self.0.asked.get() + QUICK
-    }
-
     /// Asks the selector, and moves what became ready into the queue.
     fn ask(&self, ready: usize) -> Result {
         let inner = &*self.0;
@@ -307,10 +263,7 @@ impl EventLoop {
         inner.remote.drain(&inner.scheduler);
         let now = inner.scheduler.now();
         inner.scheduler.push_due_timers(now);
-        inner.asked.set(now);
-        inner.asked_coarsely.set(coarse_millis());
-        inner.budget.set(inner.select_budget);
-        inner.unlooked.set(HANDLES_PER_LOOK);
+        inner.pace.asked(now);
         Ok(())
     }
 
@@ -366,23 +319,17 @@ impl Inner {
     #[inline]
     fn next_iteration(&self) -> usize {
         let ready = self.scheduler.ready_len();
-        let looks = ready >= self.unlooked.get().min(self.budget.get())
-            || self.scheduler.reports().is_debug();
-        if looks || self.stopping.get() || self.remote.has_some() || self.is_timer_near() {
-            return 0;
-        }
-        self.unlooked.set(self.unlooked.get() - ready);
-        self.budget.set(self.budget.get() - ready);
-        ready
+        let looks = self.scheduler.reports().is_debug()
+            || self.stopping.get()
+            || self.remote.has_some()
+            || self.is_timer_near();
+        if !looks && self.pace.goes_on(ready) { ready } else { 0 }
     }
 
     /// Whether a timer may be due before the selector is asked again.
     #[inline]
     fn is_timer_near(&self) -> bool {
-        self.scheduler.has_timer_due(match self.scheduler.clock() {
-            Clock::Virtual(clock) => clock.now(),
-            Clock::Monotonic(_) => self.asked.get() + NEAR,
-        })
+        self.scheduler.has_timer_due(self.pace.near(self.scheduler.clock()))
     }
 }
 

@@ -14,6 +14,7 @@ use crate::exceptions::{Error, ErrorKind, Result};
 use crate::few::Few;
 use crate::instruments::{FlowEvent, FutureId, Outcome, TaskRef};
 use crate::reports::{ExceptionContext, ExceptionSource};
+use crate::slot::Slot;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum State {
@@ -109,32 +110,6 @@ pub(crate) trait AnyFuture: 'static {
 /// A future with a place for a `T`.
 pub(crate) trait Promise<T>: AnyFuture {
     fn slot(&self) -> &Slot<T>;
-}
-
-/// The place where a result is kept.
-pub(crate) struct Slot<T>(RefCell<Option<T>>);
-
-impl<T> Slot<T> {
-    pub(crate) fn empty() -> Slot<T> {
-        Slot(RefCell::new(None))
-    }
-
-    pub(crate) fn put(&self, value: T) {
-        let former = self.0.replace(Some(value));
-        drop(former);
-    }
-
-    pub(crate) fn take(&self) -> Option<T> {
-        // A `Clone` of the value may be under way further up the stack.
-        self.0.try_borrow_mut().ok()?.take()
-    }
-
-    pub(crate) fn get(&self) -> Option<T>
-    where
-        T: Clone,
-    {
-        self.0.borrow().clone()
-    }
 }
 
 impl FutureCore {

@@ -19,9 +19,10 @@ use std::rc::Rc;
 use crate::callbacks::Function;
 use crate::events::Scheduler;
 use crate::exceptions::{Error, ErrorKind, Result};
-use crate::future_core::{AnyFuture, CallbackId, FutureCore, Promise, Slot};
+use crate::future_core::{AnyFuture, CallbackId, FutureCore, Promise};
 use crate::instruments::FutureId;
 use crate::reports::CallbackOutput;
+use crate::slot::Slot;
 use crate::subjects::Subject;
 
 /// A future that is completed by `set_result`, and nothing else.

@@ -10,10 +10,11 @@ use crate::callbacks::Function;
 use crate::events::Scheduler;
 use crate::exceptions::{Error, ErrorKind, Result};
 use crate::fiber::nested;
-use crate::future_core::{AnyFuture, CallbackId, FutureCore, Promise, Slot};
+use crate::future_core::{AnyFuture, CallbackId, FutureCore, Promise};
 use crate::futures::Future;
 use crate::instruments::FutureId;
 use crate::reports::catch_panic;
+use crate::slot::Slot;
 use crate::task_core::{TaskCore, task_core};
 
 /// How many children a gather names when it is asked what it waits for.

@@ -7,8 +7,9 @@ use std::time::Duration;
 use crate::coroutines::yield_now;
 use crate::events::{Runnable, Scheduler, Timer};
 use crate::exceptions::Result;
-use crate::future_core::{AnyFuture, FutureCore, Promise, Slot};
+use crate::future_core::{AnyFuture, FutureCore, Promise};
 use crate::futures::Future;
+use crate::slot::Slot;
 use crate::timers::{Alarm, Timed};
 
 /// Suspends the current task for at least that long; zero is a bare yield.

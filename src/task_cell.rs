@@ -12,10 +12,11 @@ use crate::context::Variables;
 use crate::events::{Runnable, Scheduler, Standing};
 use crate::exceptions::{Error, Result};
 use crate::fiber::{Owner, is_forced_unwind};
-use crate::future_core::{AnyFuture, DoneCallback, FutureCore, Promise, Slot};
+use crate::future_core::{AnyFuture, DoneCallback, FutureCore, Promise};
 use crate::futures::Future;
 use crate::instruments::FutureId;
 use crate::reports::drop_value;
+use crate::slot::Slot;
 use crate::steps::{begin_queueing, run_pending};
 use crate::task_core::{TaskCore, TaskObject, cancel};
 

@@ -17,10 +17,10 @@ const FLOORS: &[&str] = &[
     // Stacks: the unsafe cellar.
     "stack fiber traces yielder generator delegation",
     // Promises.
-    "registry few timers reports events handles repeating future_core subjects callbacks futures reusable \
-     coroutines task_core steps task_cell tasks spawning deadlocks",
+    "registry few timers reports events handles repeating slot future_core subjects callbacks futures \
+     reusable coroutines task_core steps task_cell tasks spawning deadlocks",
     // The loop.
-    "sides selectors network remote watchdog housekeeping base_events loop_methods closing \
+    "sides selectors network remote watchdog housekeeping pace base_events loop_methods closing \
      selector_events readers signals",
     // Composing: no I/O of their own.
     "awaitable waiters sleeping timeouts locks queues gather waits as_completed taskgroups scoped \
