@@ -58,7 +58,12 @@ impl Waiters {
     }
 
     /// Wakes the first who still waits; whether there was one.
+    #[inline]
     pub(crate) fn wake_one(&self) -> bool {
+        !self.line.borrow().is_empty() && self.wake_first()
+    }
+
+    fn wake_first(&self) -> bool {
         loop {
             let Some(waiter) = self.line.borrow_mut().pop_front() else { return false };
             if waiter.complete(()) {

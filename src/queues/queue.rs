@@ -108,6 +108,15 @@ impl<T> Queue<T> {
     /// another loop than those before, or inside of an item's `Ord`.
     #[track_caller]
     pub fn put(&self, item: T) -> Result {
+        if self.full() {
+            self.wait_for_room()?;
+        }
+        self.put_nowait(item)
+    }
+
+    #[track_caller]
+    #[cold]
+    fn wait_for_room(&self) -> Result {
         while self.full() {
             if self.is_shut_down.get() {
                 return Err(Error::from(ErrorKind::QueueShutDown));
@@ -123,7 +132,7 @@ impl<T> Queue<T> {
                 },
             )?;
         }
-        self.put_nowait(item)
+        Ok(())
     }
 
     /// Puts an item in at once.
@@ -161,8 +170,18 @@ impl<T> Queue<T> {
     }
 
     /// The same, for somebody who waits for more than an item of a queue.
+    #[inline]
     #[track_caller]
     pub(crate) fn get_from<S: Subject>(&self, subject: impl Fn(&Rc<Primitive>) -> S) -> Result<T> {
+        if self.empty() {
+            self.wait_for_item(subject)?;
+        }
+        self.get_nowait()
+    }
+
+    #[track_caller]
+    #[cold]
+    fn wait_for_item<S: Subject>(&self, subject: impl Fn(&Rc<Primitive>) -> S) -> Result {
         while self.empty() {
             if self.is_shut_down.get() {
                 return Err(Error::from(ErrorKind::QueueShutDown));
@@ -173,7 +192,7 @@ impl<T> Queue<T> {
                 }
             })?;
         }
-        self.get_nowait()
+        Ok(())
     }
 
     /// Takes an item out at once.
@@ -182,6 +201,7 @@ impl<T> Queue<T> {
     ///
     /// Kind `QueueEmpty`, or `QueueShutDown` if it is shut down and empty; kind
     /// `Runtime` inside of an item's `Ord`.
+    #[inline]
     pub fn get_nowait(&self) -> Result<T> {
         let turn = Turn(self);
         let item = self.items.pop()?;
@@ -251,10 +271,16 @@ impl<T> Queue<T> {
     }
 
     /// Drops what a comparison has asked to be dropped, which was lent to it.
+    #[inline]
     fn drop_unwanted(&self) {
         if self.items.unwanted() {
-            drop_value(self.clear());
+            self.drop_all();
         }
+    }
+
+    #[cold]
+    fn drop_all(&self) {
+        drop_value(self.clear());
     }
 }
 
