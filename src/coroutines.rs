@@ -283,6 +283,7 @@ impl<T> Future<T> {
     /// waiting task is cancelled, which cancels the future as well. Kind `Runtime`
     /// where nothing can be suspended: outside of a task, in a callback, or while
     /// the thread is unwinding.
+    #[inline(always)]
     #[track_caller]
     #[doc(alias = "await")]
     pub fn wait(&self) -> Result<T>
@@ -299,6 +300,7 @@ impl<T> Future<T> {
     /// # Errors
     ///
     /// As [`wait`](Future::wait).
+    #[inline(always)]
     #[track_caller]
     pub fn join(self) -> Result<T> {
         self.settle()?;
@@ -306,6 +308,7 @@ impl<T> Future<T> {
     }
 
     /// Suspends until it is done, however it ends.
+    #[inline(always)]
     #[track_caller]
     pub(crate) fn settle(&self) -> Result {
         let core = self.core();

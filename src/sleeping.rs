@@ -23,20 +23,35 @@ use crate::timers::{Alarm, Timed};
 /// stackio::run(|| sleep(millis(1)))?;
 /// # Ok::<(), stackio::Error>(())
 /// ```
+#[inline]
 #[track_caller]
 pub fn sleep(duration: Duration) -> Result {
     if duration.is_zero() {
         return yield_now();
     }
-    let scheduler = Scheduler::running()?;
-    let when = scheduler.now() + duration;
-    let core = FutureCore::new(scheduler);
-    let sleeper = Rc::new(Sleeper { core, slot: Slot::empty(), alarm: Alarm::default() });
-    let scheduler = &sleeper.core.scheduler;
-    scheduler.set_timer(when, &sleeper);
-    let slept = Future(sleeper.clone()).settle();
-    scheduler.cancel_timer(&sleeper.alarm);
-    slept
+    let sleeping = Sleeping::begin(duration)?;
+    sleeping.0.settle()
+}
+
+/// While it lives, the alarm is set.
+struct Sleeping(Future<()>, Rc<Sleeper>);
+
+impl Sleeping {
+    #[track_caller]
+    fn begin(duration: Duration) -> Result<Sleeping> {
+        let scheduler = Scheduler::running()?;
+        let when = scheduler.now() + duration;
+        let core = FutureCore::new(scheduler);
+        let sleeper = Rc::new(Sleeper { core, slot: Slot::empty(), alarm: Alarm::default() });
+        sleeper.core.scheduler.set_timer(when, &sleeper);
+        Ok(Sleeping(Future(sleeper.clone()), sleeper))
+    }
+}
+
+impl Drop for Sleeping {
+    fn drop(&mut self) {
+        self.1.core.scheduler.cancel_timer(&self.1.alarm);
+    }
 }
 
 /// Finished by its alarm.

@@ -39,6 +39,7 @@ impl<T: 'static> Task<T> {
     /// # Errors
     ///
     /// As [`Future::wait`].
+    #[inline(always)]
     #[track_caller]
     pub fn join(self) -> Result<T> {
         self.0.join()

@@ -44,6 +44,7 @@ use crate::timers::{Alarm, Timed};
 /// })?;
 /// # Ok::<(), stackio::Error>(())
 /// ```
+#[inline(always)]
 #[track_caller]
 pub fn timeout<T>(delay: Duration, block: impl FnOnce(&Timeout) -> Result<T>) -> Result<T> {
     let entered = Timeout::begin(delay)?;

@@ -27,6 +27,7 @@ pub(crate) struct Waiters {
 impl Waiters {
     /// Waits in line for the subject, which is everybody's. `after` is called if the waiting ends by an
     /// error, with whether the waiter had been woken before that.
+    #[inline(always)]
     #[track_caller]
     pub(crate) fn wait<S: Subject>(
         &self,

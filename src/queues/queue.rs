@@ -86,6 +86,7 @@ impl<T> Queue<T> {
     }
 
     /// Waits in one of its lines.
+    #[inline(always)]
     #[track_caller]
     fn wait<S: Subject>(
         &self,
@@ -115,7 +116,7 @@ impl<T> Queue<T> {
     }
 
     #[track_caller]
-    #[cold]
+    #[inline(always)]
     fn wait_for_room(&self) -> Result {
         while self.full() {
             if self.is_shut_down.get() {
@@ -164,13 +165,14 @@ impl<T> Queue<T> {
     /// `Cancelled`; kind `Runtime` if it has to wait where nothing can or in
     /// another loop than those before, or inside of
     /// an item's `Ord`.
+    #[inline(always)]
     #[track_caller]
     pub fn get(&self) -> Result<T> {
         self.get_from(|queue| ("an item of queue", queue.clone()))
     }
 
     /// The same, for somebody who waits for more than an item of a queue.
-    #[inline]
+    #[inline(always)]
     #[track_caller]
     pub(crate) fn get_from<S: Subject>(&self, subject: impl Fn(&Rc<Primitive>) -> S) -> Result<T> {
         if self.empty() {
@@ -180,7 +182,7 @@ impl<T> Queue<T> {
     }
 
     #[track_caller]
-    #[cold]
+    #[inline(always)]
     fn wait_for_item<S: Subject>(&self, subject: impl Fn(&Rc<Primitive>) -> S) -> Result {
         while self.empty() {
             if self.is_shut_down.get() {
