@@ -95,6 +95,7 @@ impl<S: AsFd> Watched<S> {
     ///
     /// Those of the operation; `TimedOut`; `ResourceBusy` if another task is
     /// waiting for the same; a cancellation of the task.
+    #[inline(always)]
     #[track_caller]
     pub(crate) fn attempt<T>(
         &self,

@@ -45,6 +45,7 @@ impl<S: AsFd> Limited<S> {
     }
 
     /// Tries an operation that reads, until it does not block.
+    #[inline(always)]
     #[track_caller]
     pub(super) fn reading<T>(&self, operation: impl FnMut(&S) -> io::Result<T>) -> io::Result<T> {
         self.io.attempt(Direction::Read, self.read_limit.get(), operation)
@@ -96,6 +97,7 @@ impl<S: Stream> Limited<S>
 where
     for<'a> &'a S: Read + Write,
 {
+    #[inline(always)]
     #[track_caller]
     pub(super) fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
         self.read_with(buffer.len(), |mut socket| socket.read(buffer))
@@ -131,6 +133,7 @@ where
         self.write_with(wanted, |mut socket| socket.write_vectored(buffers))
     }
 
+    #[inline(always)]
     #[track_caller]
     fn read_with(
         &self,
@@ -248,6 +251,7 @@ pub(super) use is_a_descriptor;
 macro_rules! reads_and_writes {
     ($($stream:ty),+) => {$(
         impl std::io::Read for $stream {
+            #[inline]
             #[track_caller]
             fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
                 self.0.read(buffer)

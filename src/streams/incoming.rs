@@ -255,8 +255,8 @@ impl Incoming {
     ///
     /// The error that is set meanwhile; kind `Runtime` if another task waits, or nobody
     /// can; kind `Cancelled`.
+    #[inline(always)]
     #[track_caller]
-    #[inline]
     pub(crate) fn wait(&self, operation: &str) -> Result {
         if self.waited_for.get() {
             return Err(waited_for(operation));

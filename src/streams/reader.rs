@@ -112,6 +112,7 @@ impl StreamReader {
     }
 
     /// Waits until there is something, or the end.
+    #[inline(always)]
     #[track_caller]
     fn wait_for_some(&self, operation: &str) -> Result {
         if self.incoming.buffered() == 0 && !self.incoming.is_eof() {
@@ -122,6 +123,7 @@ impl StreamReader {
 
     /// Waits until there is something; gives all that is waiting to be read, and nothing
     /// at the end.
+    #[inline]
     #[track_caller]
     pub(super) fn fill(&mut self) -> Result<&[u8]> {
         self.incoming.check()?;
@@ -154,6 +156,7 @@ impl StreamReader {
     /// assert_eq!(reader.read(100)?, b"abc");
     /// # Ok::<(), stackio::Error>(())
     /// ```
+    #[inline]
     #[track_caller]
     pub fn read(&self, length: usize) -> Result<Vec<u8>> {
         self.begin()?;

@@ -13,6 +13,7 @@ use super::writer::StreamWriter;
 const PIECE: usize = 64 * 1024;
 
 impl Read for StreamReader {
+    #[inline]
     #[track_caller]
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         if buffer.is_empty() {
