@@ -1,5 +1,6 @@
 //! Bytes in a row, and the search for the end of a message among them.
 
+use std::cell::RefCell;
 use std::mem;
 use std::ops::Range;
 
@@ -10,6 +11,30 @@ use crate::exceptions::{Error, ErrorKind, LimitOverrun, Result};
 /// Bytes of memory that an empty buffer keeps: an idle connection is not to hold what
 /// a busy one needed.
 const KEPT_WHEN_EMPTY: usize = 4 * 1024;
+
+/// Memory that busy buffers pass on to each other is at most so many pieces, and each of
+/// them at most so large: 2 MiB for a thread.
+const SPARES: usize = 64;
+const LARGEST_SPARE: usize = 32 * 1024;
+
+thread_local! {
+    /// Empty, for whoever needs more than an empty buffer keeps.
+    static SPARE: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) };
+}
+
+fn keep_spare(bytes: Vec<u8>) {
+    // Once the thread is ending there is nobody to keep it for.
+    let _ = SPARE.try_with(|spares| {
+        let mut spares = spares.borrow_mut();
+        if spares.len() < SPARES && bytes.capacity() <= LARGEST_SPARE {
+            spares.push(bytes);
+        }
+    });
+}
+
+fn take_spare() -> Option<Vec<u8>> {
+    SPARE.try_with(|spares| spares.borrow_mut().pop()).ok().flatten()
+}
 
 /// Bytes that are taken from the front. What has been taken stays in place until
 /// it is the greater part, and room is needed.
@@ -38,6 +63,9 @@ impl Buffer {
             self.bytes.drain(..self.start);
             self.start = 0;
         }
+        if self.bytes.is_empty() && self.bytes.capacity() < data.len() {
+            self.bytes = take_spare().unwrap_or_default();
+        }
         self.bytes.extend_from_slice(data);
     }
 
@@ -58,7 +86,9 @@ impl Buffer {
         if self.is_empty() {
             self.start = 0;
             self.bytes.clear();
-            self.bytes.shrink_to(KEPT_WHEN_EMPTY);
+            if self.bytes.capacity() > KEPT_WHEN_EMPTY {
+                keep_spare(mem::take(&mut self.bytes));
+            }
         }
     }
 
@@ -212,5 +242,17 @@ mod tests {
         buffer.skip(99_999);
         buffer.take(1);
         assert!(buffer.bytes.capacity() <= KEPT_WHEN_EMPTY);
+    }
+
+    #[test]
+    fn busy_ones_pass_their_memory_on() {
+        let data = [7; 4 * KEPT_WHEN_EMPTY];
+        let (mut one, mut other) = (Buffer::default(), Buffer::default());
+        one.extend(&data);
+        let place = one.unread().as_ptr();
+        one.skip(data.len());
+        other.extend(&data);
+        assert_eq!((other.unread().as_ptr(), other.unread()), (place, &data[..]));
+        assert_eq!(one.bytes.capacity(), 0);
     }
 }

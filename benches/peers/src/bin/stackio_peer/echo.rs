@@ -1,6 +1,6 @@
 //! Sends back what comes, in three styles.
 
-use std::io::{Read, Write};
+use std::io::{BufRead, Read, Write};
 
 use bench::{Args, BUF, ready};
 use stackio::net::{TcpListener, TcpStream};
@@ -60,14 +60,16 @@ impl Protocol for Echo {
     }
 }
 
-fn by_streams(reader: StreamReader, writer: StreamWriter) -> Result {
+fn by_streams(mut reader: StreamReader, writer: StreamWriter) -> Result {
     loop {
-        let data = reader.read(BUF)?;
+        let data = reader.fill_buf()?;
         if data.is_empty() {
             writer.close();
             return Ok(());
         }
-        writer.write(&data);
+        writer.write(data);
+        let length = data.len();
+        reader.consume(length);
         writer.drain()?;
     }
 }
