@@ -24,7 +24,7 @@ use std::ptr::{self, NonNull};
 use std::rc::Rc;
 
 use crate::exceptions::{Error, ErrorKind, Result};
-use crate::fiber::{Fiber, Owner, Refusal};
+use crate::fiber::{Fiber, Refusal};
 use crate::future_core::AnyFuture;
 use crate::futures::Future;
 use crate::traces::{Begin, Trace};
@@ -48,7 +48,7 @@ pub(crate) struct Coroutine {
     /// Set while it is resumed only to tell what is on its stack.
     inspected: Cell<bool>,
     pub(crate) fiber: Fiber,
-    /// The task that it belongs to, from its start on.
+    /// The task that it belongs to.
     task: Cell<Option<NonNull<dyn AnyFuture>>>,
 }
 
@@ -72,8 +72,8 @@ fn running() -> Option<&'static Coroutine> {
 /// The task that runs now on this thread.
 pub(crate) fn current() -> Option<Rc<dyn AnyFuture>> {
     let task = running()?.task.get()?.as_ptr();
-    // SAFETY: `start` was given it by a task that owns the coroutine, and the coroutine is
-    // alive; so it is what `Rc::into_raw` gives for that task, with a count of 1 or more.
+    // SAFETY: `belong_to` was given it by a task that owns the coroutine, and the coroutine
+    // is alive; so it is what `Rc::into_raw` gives for that task, with a count of 1 or more.
     unsafe {
         Rc::increment_strong_count(task);
         Some(Rc::from_raw(task))
@@ -115,21 +115,14 @@ impl Coroutine {
         }
     }
 
-    /// Gives it a stack and a body, which runs at the first resume.
+    /// Tells it which task it belongs to.
     ///
     /// # Safety
     ///
-    /// The coroutine is a part of `task`, which stays alive until the body has ended.
-    pub(crate) unsafe fn start<T: AnyFuture + Owner>(
-        &self,
-        task: &Rc<T>,
-        stack_size: usize,
-        body: impl FnOnce() + 'static,
-    ) -> Result {
-        let this: Rc<dyn AnyFuture> = task.clone();
-        self.task.set(NonNull::new(Rc::as_ptr(&this).cast_mut()));
-        // SAFETY: what is in an `Rc` does not move; it lives long enough, as promised.
-        Ok(unsafe { self.fiber.start(stack_size, &**task, body) }?)
+    /// It is a part of that task, and the pointer is that of the task's `Rc`.
+    #[inline(always)]
+    pub(crate) unsafe fn belong_to(&self, task: *const dyn AnyFuture) {
+        self.task.set(NonNull::new(task.cast_mut()));
     }
 
     /// The future that it waits for.

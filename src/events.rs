@@ -204,20 +204,30 @@ impl Scheduler {
         drop(too_many);
     }
 
+    /// Looks at the timers that come up; what is left of cancelled ones is dropped after that.
+    fn with_timers<R>(&self, look: impl FnOnce(&mut Timers<dyn Timer>) -> R) -> R {
+        let mut timers = self.timers.borrow_mut();
+        let seen = look(&mut timers);
+        let gone = timers.take_gone();
+        drop(timers);
+        drop(gone);
+        seen
+    }
+
     /// Whether a timer is due by `when`.
     #[inline]
     pub(crate) fn has_timer_due(&self, when: Instant) -> bool {
-        self.timers.borrow_mut().has_due(when)
+        self.timers.borrow().may_be_due(when) && self.with_timers(|timers| timers.has_due(when))
     }
 
     pub(crate) fn earliest_timer(&self) -> Option<Instant> {
-        self.timers.borrow_mut().earliest()
+        self.with_timers(Timers::earliest)
     }
 
     /// Moves every timer that is due by `now` into the queue.
     pub(crate) fn push_due_timers(&self, now: Instant) {
         loop {
-            let due = self.timers.borrow_mut().pop_due(now);
+            let due = self.with_timers(|timers| timers.pop_due(now));
             let Some((when, timer)) = due else { return };
             if self.is_watched() {
                 self.emit(&FlowEvent::TimerDue { when });

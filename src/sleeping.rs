@@ -33,7 +33,7 @@ pub fn sleep(duration: Duration) -> Result {
     sleeping.0.settle()
 }
 
-/// While it lives, the alarm is set.
+/// While it lives, the alarm is set; and nobody hears of it any more after that.
 struct Sleeping(Future<()>, Rc<Sleeper>);
 
 impl Sleeping {
@@ -51,6 +51,8 @@ impl Sleeping {
 impl Drop for Sleeping {
     fn drop(&mut self) {
         self.1.core.scheduler.cancel_timer(&self.1.alarm);
+        // Given up where the task was ended: it would own the task until its time came.
+        self.0.cancel();
     }
 }
 

@@ -28,7 +28,7 @@ pub(crate) struct TaskCell<T, F> {
     body: Cell<Option<F>>,
 }
 
-impl<T, F> TaskCell<T, F> {
+impl<T: 'static, F: FnOnce() -> Result<T> + 'static> TaskCell<T, F> {
     /// The memory is there before what goes into it, so that nothing is copied.
     #[inline(always)]
     pub(crate) fn new(task: impl FnOnce() -> TaskCore, body: F) -> Rc<TaskCell<T, F>> {
@@ -36,7 +36,10 @@ impl<T, F> TaskCell<T, F> {
         let place = Rc::get_mut(&mut cell).expect("nobody else has it yet");
         place.write(TaskCell { task: task(), slot: Slot::empty(), body: Cell::new(Some(body)) });
         // SAFETY: it has just been written.
-        unsafe { cell.assume_init() }
+        let cell = unsafe { cell.assume_init() };
+        // SAFETY: the coroutine is the cell's.
+        unsafe { cell.task.coroutine.belong_to(Rc::as_ptr(&cell) as *const dyn AnyFuture) };
+        cell
     }
 }
 
@@ -145,9 +148,10 @@ impl<T: 'static, F: FnOnce() -> Result<T> + 'static> TaskObject for TaskCell<T, 
             };
             cell.task.ended.set(Some(ended));
         };
-        // SAFETY: the coroutine is the cell's, and `entry` holds the cell until the body
-        // has ended.
-        unsafe { self.task.coroutine.start(&self, self.task.stack_size(), entry) }
+        // SAFETY: the cell is in an `Rc` that `entry` holds until the body has ended, so
+        // neither the fiber nor its owner moves before.
+        unsafe { self.task.coroutine.fiber.start(self.task.stack_size(), &*self, entry) }?;
+        Ok(())
     }
 
     fn drop_body(&self) {

@@ -22,6 +22,7 @@ use std::collections::binary_heap::PeekMut;
 use std::rc::Rc;
 
 use crate::clock::Instant;
+use crate::few::Few;
 
 /// Below so many entries of which nothing is left nobody bothers to sweep.
 const FEW: usize = 64;
@@ -102,12 +103,20 @@ pub(crate) struct Timers<T: ?Sized> {
     last_order: u64,
     /// How many entries are not those of a timer that is set.
     remnants: usize,
+    /// Remnants that have come up, to be dropped by whoever holds nothing of this.
+    gone: Few<Rc<T>>,
     spare: Vec<Rc<T>>,
 }
 
 impl<T: ?Sized + Timed> Timers<T> {
     pub(crate) fn new() -> Timers<T> {
-        Timers { heap: BinaryHeap::new(), last_order: 0, remnants: 0, spare: Vec::new() }
+        Timers {
+            heap: BinaryHeap::new(),
+            last_order: 0,
+            remnants: 0,
+            gone: Few::None,
+            spare: Vec::new(),
+        }
     }
 
     /// Sets a timer that is not set; `timer` gives it, for a new entry.
@@ -148,11 +157,22 @@ impl<T: ?Sized + Timed> Timers<T> {
         remnants.into_iter().map(Entry::into_timer).collect()
     }
 
-    /// Whether a timer is due by `when`. Entries that come up later are left alone.
+    /// Whether there is an entry to look at by `when`.
     #[inline]
+    pub(crate) fn may_be_due(&self, when: Instant) -> bool {
+        self.heap.peek().is_some_and(|first| first.key.when <= when)
+    }
+
+    /// Whether a timer is due by `when`. Entries that come up later are left alone.
     pub(crate) fn has_due(&mut self, when: Instant) -> bool {
-        let may_be_due = self.heap.peek().is_some_and(|first| first.key.when <= when);
-        may_be_due && self.earliest().is_some_and(|first| first <= when)
+        self.may_be_due(when) && self.earliest().is_some_and(|first| first <= when)
+    }
+
+    /// The remnants that have come up: what they own is the user's, whose destructors may
+    /// set timers.
+    #[must_use]
+    pub(crate) fn take_gone(&mut self) -> Few<Rc<T>> {
+        std::mem::take(&mut self.gone)
     }
 
     /// The earliest deadline, after putting right what comes before it.
@@ -165,7 +185,7 @@ impl<T: ?Sized + Timed> Timers<T> {
                     first.key = due;
                 }
                 None => {
-                    drop(PeekMut::pop(first).into_timer());
+                    self.gone.push(PeekMut::pop(first).into_timer());
                     self.remnants -= 1;
                 }
             }
@@ -186,6 +206,7 @@ impl<T: ?Sized + Timed> Timers<T> {
     pub(crate) fn drain(&mut self) -> Vec<Rc<T>> {
         self.remnants = 0;
         let mut all = std::mem::take(&mut self.spare);
+        self.take_gone().for_each(|timer| all.push(timer));
         for entry in std::mem::take(&mut self.heap) {
             entry.timer.alarm().due.take();
             all.push(entry.into_timer());

@@ -54,6 +54,24 @@ fn a_task_cancelled_before_its_first_step_never_runs() {
 }
 
 #[test]
+fn what_a_task_that_never_ran_had_is_dropped_in_it() {
+    run(|| {
+        let seen = Rc::new(Cell::new(None));
+        let sees = seen.clone();
+        let guard = OnDrop(move || sees.set(current_task().map(|task| task.name())));
+        let task = TaskBuilder::new().name("victim").spawn(move || -> Result {
+            drop(guard);
+            Ok(())
+        });
+        task.cancel();
+        assert!(task.wait().unwrap_err().is_cancelled());
+        assert_eq!(seen.take().as_deref(), Some("victim"));
+        Ok(())
+    })
+    .unwrap();
+}
+
+#[test]
 fn a_task_that_deals_with_its_cancellation_ends_well() {
     run(|| {
         let task = spawn(|| {

@@ -1,11 +1,12 @@
 //! Timeouts one after another: what one has left behind is nothing to the next.
 
 use std::cell::Cell;
+use std::cmp::Ordering;
 use std::rc::Rc;
 
 use stackio::{
-    ErrorKind, Result, Runner, Timeout, VirtualClock, call_later, current_task, millis, secs,
-    sleep, spawn, timeout, yield_now,
+    ErrorKind, PriorityQueue, Result, Runner, TaskBuilder, TaskGroup, Timeout, VirtualClock,
+    call_later, current_task, millis, secs, sleep, spawn, timeout, yield_now,
 };
 
 fn run(main: impl FnOnce(&VirtualClock) -> Result + 'static) {
@@ -156,5 +157,61 @@ fn what_a_cancelled_timer_captured_is_dropped_at_once() {
         timers.iter().for_each(|timer| timer.cancel());
         assert_eq!(Rc::strong_count(&captured), 1);
         Ok(())
+    });
+}
+
+thread_local! {
+    static DROPPED: Cell<u32> = const { Cell::new(0) };
+}
+
+/// A result whose destructor sets a timer.
+struct SetsATimer;
+
+impl Drop for SetsATimer {
+    fn drop(&mut self) {
+        DROPPED.set(DROPPED.get() + 1);
+        call_later(millis(1), || ());
+    }
+}
+
+/// Compared by a task group that has to end its child itself, for a comparison cannot wait.
+struct ComparedByAGroup;
+
+impl Ord for ComparedByAGroup {
+    fn cmp(&self, _: &ComparedByAGroup) -> Ordering {
+        let _ended = TaskGroup::new().scope(|group| {
+            let child = || {
+                let _ended_here = sleep(millis(50));
+                Ok(SetsATimer)
+            };
+            group.spawn_built(TaskBuilder::new().eager(true), child).map(drop)
+        });
+        Ordering::Equal
+    }
+}
+
+impl PartialOrd for ComparedByAGroup {
+    fn partial_cmp(&self, other: &ComparedByAGroup) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for ComparedByAGroup {
+    fn eq(&self, _: &ComparedByAGroup) -> bool {
+        true
+    }
+}
+
+impl Eq for ComparedByAGroup {}
+
+#[test]
+fn a_sleep_that_was_ended_lets_go_of_its_task_and_its_destructors_may_set_timers() {
+    run(|_| {
+        let queue = PriorityQueue::new(0);
+        queue.put(ComparedByAGroup)?;
+        queue.put(ComparedByAGroup)?;
+        sleep(millis(1))?;
+        assert!(DROPPED.get() > 0, "with its task, not with the timer");
+        sleep(millis(200))
     });
 }
