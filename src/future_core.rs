@@ -76,8 +76,7 @@ pub(crate) trait AnyFuture: 'static {
 
     /// Makes it another future, which is pending; false for a sort that cannot be used
     /// twice.
-    fn renew(&mut self, created_at: &'static Location<'static>) -> bool {
-        let _ = created_at;
+    fn renew(&mut self, _created_at: &'static Location<'static>) -> bool {
         false
     }
 

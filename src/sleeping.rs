@@ -30,11 +30,11 @@ pub fn sleep(duration: Duration) -> Result {
         return yield_now();
     }
     let sleeping = Sleeping::begin(duration)?;
-    sleeping.0.settle()
+    Future(sleeping.0.clone()).settle()
 }
 
 /// While it lives, the alarm is set; and nobody hears of it any more after that.
-struct Sleeping(Future<()>, Rc<Sleeper>);
+struct Sleeping(Rc<Sleeper>);
 
 impl Sleeping {
     #[track_caller]
@@ -44,15 +44,18 @@ impl Sleeping {
         let core = FutureCore::new(scheduler);
         let sleeper = Rc::new(Sleeper { core, slot: Slot::empty(), alarm: Alarm::default() });
         sleeper.core.scheduler.set_timer(when, &sleeper);
-        Ok(Sleeping(Future(sleeper.clone()), sleeper))
+        Ok(Sleeping(sleeper))
     }
 }
 
 impl Drop for Sleeping {
     fn drop(&mut self) {
-        self.1.core.scheduler.cancel_timer(&self.1.alarm);
-        // Given up where the task was ended: it would own the task until its time came.
-        self.0.cancel();
+        let core = &self.0.core;
+        core.scheduler.cancel_timer(&self.0.alarm);
+        if !core.is_done() {
+            // Given up where the task was ended: it would own the task until its time came.
+            core.cancel(self.0.clone(), None);
+        }
     }
 }
 

@@ -114,19 +114,6 @@ where
         self.write_with(buffer.len(), |mut socket| socket.write(buffer))
     }
 
-    /// As std's, which cannot know that nothing is interrupted here.
-    #[track_caller]
-    pub(super) fn write_all(&self, buffer: &[u8]) -> io::Result<()> {
-        let mut rest = buffer;
-        while !rest.is_empty() {
-            match self.write(rest)? {
-                0 => return Err(io::ErrorKind::WriteZero.into()),
-                count => rest = &rest[count..],
-            }
-        }
-        Ok(())
-    }
-
     #[track_caller]
     pub(super) fn write_vectored(&self, buffers: &[IoSlice<'_>]) -> io::Result<usize> {
         let wanted = buffers.iter().take(VECTORED_BUFFERS).map(|buffer| buffer.len()).sum();
@@ -275,11 +262,6 @@ macro_rules! reads_and_writes {
             #[track_caller]
             fn write_vectored(&mut self, buffers: &[std::io::IoSlice<'_>]) -> io::Result<usize> {
                 self.0.write_vectored(buffers)
-            }
-
-            #[track_caller]
-            fn write_all(&mut self, buffer: &[u8]) -> io::Result<()> {
-                self.0.write_all(buffer)
             }
 
             fn flush(&mut self) -> io::Result<()> {

@@ -63,7 +63,8 @@ impl Buffer {
             self.bytes.drain(..self.start);
             self.start = 0;
         }
-        if self.bytes.is_empty() && self.bytes.capacity() < data.len() {
+        let is_large = data.len() > KEPT_WHEN_EMPTY.max(self.bytes.capacity());
+        if is_large && self.bytes.is_empty() {
             self.bytes = take_spare().unwrap_or_default();
         }
         self.bytes.extend_from_slice(data);
@@ -254,5 +255,9 @@ mod tests {
         other.extend(&data);
         assert_eq!((other.unread().as_ptr(), other.unread()), (place, &data[..]));
         assert_eq!(one.bytes.capacity(), 0);
+        // Who needs little makes its own.
+        other.skip(data.len());
+        one.extend(&data[..8]);
+        assert!(one.bytes.capacity() <= KEPT_WHEN_EMPTY);
     }
 }

@@ -267,6 +267,10 @@ impl Incoming {
         // Who wants more than the limit would wait for ever for what is held back.
         if self.paused.get() {
             self.resume();
+            // The transport may have given all that it held back, or an error, at once.
+            if waiter.done() {
+                return waiter.result();
+            }
         }
         waiter.settle()
     }

@@ -11,7 +11,7 @@ pub(crate) fn monotonic_nanos() -> i64 {
 }
 
 /// Milliseconds of a monotonic clock of a resolution of about 4 ms. The loop asks
-/// it at every iteration to bound how long it goes without looking at I/O.
+/// it every few handles to bound how long it goes without looking at I/O.
 pub(crate) fn coarse_millis() -> u64 {
     #[cfg(any(target_os = "linux", target_os = "android"))]
     const CLOCK: libc::clockid_t = libc::CLOCK_MONOTONIC_COARSE;
