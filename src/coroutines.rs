@@ -260,7 +260,7 @@ fn give_way() -> Result {
 /// # Errors
 ///
 /// Kind `Cancelled` if the task is cancelled; kind `Runtime` outside of a task.
-#[inline]
+#[inline(always)]
 #[track_caller]
 pub fn yield_now() -> Result {
     suspend(None)
@@ -297,7 +297,11 @@ impl<T> Future<T> {
     #[track_caller]
     pub fn join(self) -> Result<T> {
         self.settle()?;
-        self.take_result()
+        let result = self.take_result();
+        if Rc::strong_count(&self.0) == 1 {
+            self.0.retire();
+        }
+        result
     }
 
     /// Suspends until it is done, however it ends.

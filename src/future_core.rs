@@ -109,6 +109,9 @@ pub(crate) trait AnyFuture: 'static {
 /// A future with a place for a `T`.
 pub(crate) trait Promise<T>: AnyFuture {
     fn slot(&self) -> &Slot<T>;
+
+    /// Drops it, by the last who has it.
+    fn retire(self: Rc<Self>) {}
 }
 
 impl FutureCore {

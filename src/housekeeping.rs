@@ -11,6 +11,7 @@ use std::time::Duration;
 use crate::constants::{IDLE_MS, RELEASE_BATCH};
 use crate::events::Scheduler;
 use crate::stack::{has_surplus, look_for_stale, release_stale};
+use crate::sys::spares;
 use crate::task_core::shrink_unfinished;
 
 #[derive(Default)]
@@ -31,7 +32,7 @@ impl Housekeeping {
                 return Some(Duration::ZERO);
             }
         }
-        if !has_surplus() && !scheduler.has_surplus() {
+        if !has_surplus() && !spares::has_surplus() && !scheduler.has_surplus() {
             return None;
         }
         let rest = (self.looked.get() + IDLE_MS).saturating_sub(now);
@@ -40,6 +41,7 @@ impl Housekeeping {
             look_for_stale();
             scheduler.shrink();
             shrink_unfinished();
+            spares::shrink();
             self.releasing.set(true);
         }
         Some(Duration::from_millis(rest))

@@ -1,6 +1,7 @@
 //! [`sleep`]: a future that is its own timer.
 
 use std::any::Any;
+use std::panic::Location;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -10,6 +11,7 @@ use crate::exceptions::Result;
 use crate::future_core::{AnyFuture, FutureCore, Promise};
 use crate::futures::Future;
 use crate::slot::Slot;
+use crate::sys::spares;
 use crate::timers::{Alarm, Timed};
 
 /// Suspends the current task for at least that long; zero is a bare yield.
@@ -29,33 +31,26 @@ pub fn sleep(duration: Duration) -> Result {
     if duration.is_zero() {
         return yield_now();
     }
-    let sleeping = Sleeping::begin(duration)?;
-    Future(sleeping.0.clone()).settle()
+    let sleeper = Sleeper::begin(duration)?;
+    let sleeping = Sleeping(Some(sleeper.clone()));
+    let slept = Future(sleeper).settle();
+    drop(sleeping);
+    slept
 }
 
 /// While it lives, the alarm is set; and nobody hears of it any more after that.
-struct Sleeping(Rc<Sleeper>);
-
-impl Sleeping {
-    #[track_caller]
-    fn begin(duration: Duration) -> Result<Sleeping> {
-        let scheduler = Scheduler::running()?;
-        let when = scheduler.now() + duration;
-        let core = FutureCore::new(scheduler);
-        let sleeper = Rc::new(Sleeper { core, slot: Slot::empty(), alarm: Alarm::default() });
-        sleeper.core.scheduler.set_timer(when, &sleeper);
-        Ok(Sleeping(sleeper))
-    }
-}
+struct Sleeping(Option<Rc<Sleeper>>);
 
 impl Drop for Sleeping {
     fn drop(&mut self) {
-        let core = &self.0.core;
-        core.scheduler.cancel_timer(&self.0.alarm);
+        let Some(sleeper) = self.0.take() else { return };
+        let core = &sleeper.core;
+        core.scheduler.cancel_timer(&sleeper.alarm);
         if !core.is_done() {
             // Given up where the task was ended: it would own the task until its time came.
-            core.cancel(self.0.clone(), None);
+            core.cancel(sleeper.clone(), None);
         }
+        spares::give_back(sleeper);
     }
 }
 
@@ -64,6 +59,22 @@ struct Sleeper {
     core: FutureCore,
     slot: Slot<()>,
     alarm: Alarm,
+}
+
+impl Sleeper {
+    #[track_caller]
+    fn begin(duration: Duration) -> Result<Rc<Sleeper>> {
+        let scheduler = Scheduler::running()?;
+        let when = scheduler.now() + duration;
+        let created_at = Location::caller();
+        let sleeper = spares::make(|| Sleeper {
+            core: FutureCore::made_at(scheduler, created_at),
+            slot: Slot::empty(),
+            alarm: Alarm::default(),
+        });
+        sleeper.core.scheduler.set_timer(when, &sleeper);
+        Ok(sleeper)
+    }
 }
 
 impl Timed for Sleeper {

@@ -18,6 +18,7 @@ use crate::instruments::FutureId;
 use crate::reports::drop_value;
 use crate::slot::Slot;
 use crate::steps::{begin_queueing, run_pending};
+use crate::sys::spares;
 use crate::task_core::{TaskCore, TaskObject, cancel};
 
 /// A task: a future, and the coroutine that gives its result.
@@ -29,14 +30,13 @@ pub(crate) struct TaskCell<T, F> {
 }
 
 impl<T: 'static, F: FnOnce() -> Result<T> + 'static> TaskCell<T, F> {
-    /// The memory is there before what goes into it, so that nothing is copied.
     #[inline(always)]
     pub(crate) fn new(task: impl FnOnce() -> TaskCore, body: F) -> Rc<TaskCell<T, F>> {
-        let mut cell = Rc::<TaskCell<T, F>>::new_uninit();
-        let place = Rc::get_mut(&mut cell).expect("nobody else has it yet");
-        place.write(TaskCell { task: task(), slot: Slot::empty(), body: Cell::new(Some(body)) });
-        // SAFETY: it has just been written.
-        let cell = unsafe { cell.assume_init() };
+        let cell = spares::make(|| TaskCell {
+            task: task(),
+            slot: Slot::empty(),
+            body: Cell::new(Some(body)),
+        });
         // SAFETY: the coroutine is the cell's.
         unsafe { cell.task.coroutine.belong_to(Rc::as_ptr(&cell) as *const dyn AnyFuture) };
         cell
@@ -80,6 +80,10 @@ impl<T: 'static, F: FnOnce() -> Result<T> + 'static> Promise<T> for TaskCell<T, 
     fn slot(&self) -> &Slot<T> {
         &self.slot
     }
+
+    fn retire(self: Rc<Self>) {
+        spares::give_back(self);
+    }
 }
 
 impl<T, F> Owner for TaskCell<T, F> {
@@ -98,6 +102,9 @@ impl<T: 'static, F: FnOnce() -> Result<T> + 'static> Runnable for TaskCell<T, F>
         // A borrow of its own, so that the step may move the handle into a queue.
         let kept = self.clone();
         run_pending(self, &kept.task);
+        if Rc::strong_count(&kept) == 1 {
+            spares::give_back(kept);
+        }
     }
 
     fn describe(&self) -> Standing {

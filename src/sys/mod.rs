@@ -7,6 +7,7 @@
 //! - [`limits`]: why the kernel gave no memory.
 //! - [`mapping`]: memory from the kernel, guard pages.
 //! - [`slab`]: one mapping for many stacks, and the stack of an address.
+//! - [`spares`]: memory of what nobody has any more, for the next.
 //! - [`overflow`]: a stack overflow ends with a report, not a bare SIGSEGV.
 //! - [`signal`]: a signal becomes a readable descriptor.
 //! - [`accept`]: sockets that are non-blocking from the beginning.
@@ -32,6 +33,7 @@ pub(crate) mod peer;
 pub(crate) mod process;
 pub(crate) mod signal;
 pub(crate) mod slab;
+pub(crate) mod spares;
 
 /// Puts errno back when dropped: a signal handler may run between a failing
 /// system call and the code that asks why it failed.

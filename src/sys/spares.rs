@@ -1,0 +1,192 @@
+//! The memory of things in an `Rc` that nobody has any more, kept for the next ones.
+//!
+//! Where thousands of tasks come and go, the allocator would take more time than all that
+//! is done for them, and give memory to the system only to ask for it again.
+
+use std::cell::RefCell;
+use std::mem::MaybeUninit;
+use std::ptr;
+use std::rc::Rc;
+
+/// Bytes of the largest thing whose memory is kept.
+const LARGEST: usize = 1024;
+
+/// Of each size the memory of so many is kept, however long nobody wants it.
+const FEW: usize = 64;
+
+type Word = MaybeUninit<usize>;
+
+thread_local! {
+    /// What this thread keeps; the index is the size in words.
+    static SPARES: RefCell<Vec<Class>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Memory for things of one size, with the alignment of a word.
+#[derive(Default)]
+struct Class {
+    free: Vec<Rc<[Word]>>,
+    /// How many nobody has taken since the last look.
+    untouched: usize,
+}
+
+/// The size in words, if memory of that size and alignment is kept.
+#[inline(always)]
+const fn words<T>() -> Option<usize> {
+    match size_of::<T>() <= LARGEST && align_of::<T>() == align_of::<Word>() {
+        true => Some(size_of::<T>() / size_of::<Word>()),
+        false => None,
+    }
+}
+
+/// Puts the thing into memory that was given back, or new. The memory is there before what
+/// goes into it, so that nothing is copied.
+#[inline(always)]
+pub(crate) fn make<T>(thing: impl FnOnce() -> T) -> Rc<T> {
+    let mut memory = take();
+    Rc::get_mut(&mut memory).expect("nobody else has it yet").write(thing());
+    // SAFETY: it has just been written.
+    unsafe { memory.assume_init() }
+}
+
+#[inline(always)]
+fn take<T>() -> Rc<MaybeUninit<T>> {
+    match words::<T>().and_then(pop) {
+        // SAFETY: the slice has the size and the alignment of a `T`, as its class says.
+        Some(memory) => unsafe { Rc::from_raw(Rc::into_raw(memory).cast()) },
+        None => Rc::new_uninit(),
+    }
+}
+
+#[inline]
+fn pop(words: usize) -> Option<Rc<[Word]>> {
+    let pop = |classes: &RefCell<Vec<Class>>| classes.borrow_mut().get_mut(words)?.pop();
+    SPARES.try_with(pop).ok().flatten()
+}
+
+/// Drops the thing, if nobody else has it, and keeps its memory.
+#[inline(never)]
+pub(crate) fn give_back<T>(mut thing: Rc<T>) {
+    let Some(words) = words::<T>().filter(|_| Rc::get_mut(&mut thing).is_some()) else { return };
+    let thing = Rc::into_raw(thing).cast_mut();
+    // SAFETY: the slice has the size and the alignment of a `T`. Dropping it does not drop
+    // the thing, which is done here, and the memory is freed if that panics.
+    let memory = unsafe { Rc::from_raw(ptr::slice_from_raw_parts(thing.cast::<Word>(), words)) };
+    // SAFETY: nobody else has it, and nobody looks at it after this.
+    unsafe { ptr::drop_in_place(thing) };
+    let _ = SPARES.try_with(|classes| push(&mut classes.borrow_mut(), memory));
+}
+
+fn push(classes: &mut Vec<Class>, memory: Rc<[Word]>) {
+    let words = memory.len();
+    if classes.len() <= words {
+        classes.resize_with(words + 1, Class::default);
+    }
+    classes[words].free.push(memory);
+}
+
+/// Whether so much is kept that some of it could be freed.
+pub(crate) fn has_surplus() -> bool {
+    let any =
+        |classes: &RefCell<Vec<Class>>| classes.borrow().iter().any(|class| class.free.len() > FEW);
+    SPARES.try_with(any).unwrap_or(false)
+}
+
+/// Frees what nobody has taken since the last time.
+pub(crate) fn shrink() {
+    let _ = SPARES.try_with(|classes| classes.borrow_mut().iter_mut().for_each(Class::shrink));
+}
+
+impl Class {
+    #[inline]
+    fn pop(&mut self) -> Option<Rc<[Word]>> {
+        let memory = self.free.pop()?;
+        self.untouched = self.untouched.min(self.free.len());
+        Some(memory)
+    }
+
+    fn shrink(&mut self) {
+        let unused = self.untouched.min(self.free.len().saturating_sub(FEW));
+        self.free.drain(..unused);
+        self.free.shrink_to(2 * self.free.len());
+        self.untouched = self.free.len();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::cell::Cell;
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+
+    struct Noted<'a>(&'a Cell<u32>, [usize; 4]);
+
+    impl Drop for Noted<'_> {
+        fn drop(&mut self) {
+            self.0.set(self.0.get() + 1);
+            assert_ne!(self.1[0], 0, "told to");
+        }
+    }
+
+    #[test]
+    fn memory_is_used_again_for_things_of_that_size() {
+        let drops = Cell::new(0);
+        let first = make(|| Noted(&drops, [1; 4]));
+        let place = Rc::as_ptr(&first).addr();
+        give_back(first);
+        assert_eq!(drops.get(), 1);
+        let smaller = make(|| [7_usize; 4]);
+        assert_ne!(Rc::as_ptr(&smaller).addr(), place);
+        let again = make(|| [(3_u64, 4_u32, 5_u32); 2]);
+        assert_ne!(Rc::as_ptr(&again).addr(), place, "four words");
+        let again = make(|| [Some(Box::new(8)), None, None, None, None]);
+        assert_eq!(Rc::as_ptr(&again).addr(), place);
+        assert_eq!(again[0].as_deref(), Some(&8));
+    }
+
+    #[test]
+    fn what_somebody_has_stays_where_it_is() {
+        let drops = Cell::new(0);
+        let thing = make(|| Noted(&drops, [1; 4]));
+        give_back(thing.clone());
+        assert_eq!((drops.get(), Rc::strong_count(&thing)), (0, 1));
+        let weak = Rc::downgrade(&thing);
+        give_back(thing);
+        assert!(drops.get() == 1 && weak.upgrade().is_none());
+    }
+
+    #[test]
+    fn a_panic_in_a_destructor_goes_through_and_only_the_memory_is_lost() {
+        let drops = Cell::new(0);
+        let thing = make(|| Noted(&drops, [0; 4]));
+        assert!(catch_unwind(AssertUnwindSafe(|| give_back(thing))).is_err());
+        assert_eq!(drops.get(), 1);
+    }
+
+    #[test]
+    fn what_nobody_takes_is_freed() {
+        let crowd: Vec<_> = (0..FEW + 100).map(|n| make(|| [n; 9])).collect();
+        assert!(!has_surplus());
+        crowd.into_iter().for_each(give_back);
+        assert!(has_surplus());
+        shrink();
+        assert!(has_surplus(), "just now it was in use");
+        let some: Vec<_> = (0..80_usize).map(|n| make(|| [n; 9])).collect();
+        some.into_iter().for_each(give_back);
+        shrink();
+        let kept = || SPARES.with(|classes| classes.borrow()[9].free.len());
+        assert_eq!(kept(), 80);
+        shrink();
+        assert_eq!(kept(), FEW);
+        assert!(!has_surplus());
+    }
+
+    #[test]
+    fn of_large_and_aligned_things_nothing_is_kept() {
+        #[repr(align(64))]
+        struct Line([u8; 64]);
+        give_back(make(|| Line([1; 64])));
+        give_back(make(|| [1_usize; 1000]));
+        assert!(SPARES.with(|classes| classes.borrow().is_empty()));
+        assert_eq!(make(|| Line([2; 64])).0[63], 2);
+    }
+}
