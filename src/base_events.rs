@@ -308,7 +308,7 @@ impl Inner {
                 left.set(self.next_iteration());
             }
             match (scheduler.pop_ready(left), watchdog) {
-                (Some(runnable), None) => runnable.run(),
+                (Some(runnable), None) => runnable.run(scheduler),
                 (Some(runnable), Some(watchdog)) => watchdog.run(scheduler, runnable),
                 (None, _) => return,
             }

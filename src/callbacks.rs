@@ -64,7 +64,7 @@ where
     F: FnOnce(&Rc<dyn AnyFuture>) -> R + 'static,
     R: CallbackOutput,
 {
-    fn run(self: Rc<Self>) {
+    fn run(self: Rc<Self>, _: &Scheduler) {
         let (Some(future), Some(function)) = (self.future.take(), self.function.take()) else {
             return;
         };

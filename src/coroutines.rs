@@ -40,13 +40,9 @@ const OPERATIONS_PER_STEP: u32 = 128;
 pub(crate) struct Coroutine {
     /// Out: the future that it waits for, until it goes on; none is a bare yield.
     awaited: Cell<Option<Rc<dyn AnyFuture>>>,
-    /// In: the error to raise at the suspension point.
+    /// In: the error to raise at the suspension point. In the end: the error of the body.
     pub(crate) thrown: Cell<Option<Error>>,
     pub(crate) suspended_at: Cell<Option<&'static Location<'static>>>,
-    /// Set when the loop disposes of the task: it is not to wait any more.
-    pub(crate) disposed: Cell<bool>,
-    /// Set while it is resumed only to tell what is on its stack.
-    inspected: Cell<bool>,
     pub(crate) fiber: Fiber,
     /// The task that it belongs to.
     task: Cell<Option<NonNull<dyn AnyFuture>>>,
@@ -108,8 +104,6 @@ impl Coroutine {
             awaited: Cell::new(None),
             thrown: Cell::new(None),
             suspended_at: Cell::new(None),
-            disposed: Cell::new(false),
-            inspected: Cell::new(false),
             fiber: Fiber::new(),
             task: Cell::new(None),
         }
@@ -147,7 +141,7 @@ impl Coroutine {
         if !self.fiber.is_running() {
             return Err(outside());
         }
-        match self.fiber.refusal(self.disposed.get()) {
+        match self.fiber.refusal() {
             None => Ok(()),
             Some(Refusal::Forbidden) => Err(outside()),
             Some(Refusal::Unwinding) => Err(unwinding()),
@@ -185,7 +179,7 @@ pub(crate) fn suspend(awaited: Option<Rc<dyn AnyFuture>>) -> Result {
     // SAFETY: the current task's fiber is on the chain of running fibers: `resume`
     // makes a task current only while it resumes that fiber, on this thread.
     unsafe { coroutine.fiber.suspend() };
-    if coroutine.inspected.get() {
+    if coroutine.fiber.inspected.get() {
         coroutine.answer_inspections();
     }
     coroutine.thrown.take().map_or(Ok(()), Err)
@@ -195,7 +189,7 @@ impl Coroutine {
     /// Tells what is on its stack, until it is resumed to go on.
     #[cold]
     fn answer_inspections(&self) {
-        while self.inspected.get() {
+        while self.fiber.inspected.get() {
             let trace = Trace::capture(self.fiber.base(), Begin::Here);
             TRACE.with(|found| found.set(trace));
             // SAFETY: `inspect` has just resumed the fiber.
@@ -215,9 +209,9 @@ impl Coroutine {
         if !self.fiber.is_suspended() || self.fiber.base() == 0 || std::thread::panicking() {
             return Trace::nothing();
         }
-        self.inspected.set(true);
+        self.fiber.inspected.set(true);
         self.fiber.resume();
-        self.inspected.set(false);
+        self.fiber.inspected.set(false);
         TRACE.with(|found| found.replace(Trace::nothing()))
     }
 }
@@ -229,9 +223,8 @@ pub(crate) fn check_suspendable() -> Result {
 
 /// Whether the current task could be suspended now.
 pub(crate) fn can_suspend() -> bool {
-    running().is_some_and(|coroutine| {
-        coroutine.fiber.is_running() && !coroutine.fiber.would_refuse(coroutine.disposed.get())
-    })
+    running()
+        .is_some_and(|coroutine| coroutine.fiber.is_running() && !coroutine.fiber.would_refuse())
 }
 
 /// Counts an operation that did not have to wait; every so often it makes the

@@ -21,7 +21,8 @@ use crate::timers::{Alarm, Timed, Timers};
 
 /// Something that can be run once it is its turn.
 pub(crate) trait Runnable {
-    fn run(self: Rc<Self>);
+    /// `scheduler` is the one whose turn it is.
+    fn run(self: Rc<Self>, scheduler: &Scheduler);
 
     /// What it is and where it stands, for whoever asks why it takes so long.
     fn describe(&self) -> Standing {

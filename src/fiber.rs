@@ -94,6 +94,10 @@ pub(crate) struct Fiber {
     state: Cell<State>,
     /// Whether the thread was unwinding from a panic when the fiber was resumed.
     resumed_in_panic: Cell<bool>,
+    /// Whether its body is to end, and not to suspend any more.
+    pub(crate) ending: Cell<bool>,
+    /// Whether it is resumed only to tell what is on its stack.
+    pub(crate) inspected: Cell<bool>,
     /// Counts the attempts to unwind; 0 in normal life.
     unwinding: Cell<u16>,
     /// Counts the suspensions refused to a body that is to end.
@@ -117,6 +121,8 @@ impl Fiber {
             state: Cell::new(State::Idle),
             unwinding: Cell::new(0),
             resumed_in_panic: Cell::new(false),
+            ending: Cell::new(false),
+            inspected: Cell::new(false),
             refusals: Cell::new(0),
         }
     }
@@ -199,8 +205,8 @@ impl Fiber {
         self.raise_if_unwinding();
     }
 
-    /// Whether a body that wants to suspend must not. `ending`: somebody waits for
-    /// its end, and it is refused for a while, before it is unwound.
+    /// Whether the body, which wants to suspend, must not. One that is to end is refused
+    /// for a while, before it is unwound.
     ///
     /// A body that is unwinding itself is refused always: the panic count is the
     /// thread's, and whoever ran next would seem to be panicking. If the panic is
@@ -208,7 +214,8 @@ impl Fiber {
     /// is forbidden, a body that is to end is counted all the same: it is left for
     /// whoever ends it, who is inside of the forbidden call.
     #[inline]
-    pub(crate) fn refusal(&self, ending: bool) -> Option<Refusal> {
+    pub(crate) fn refusal(&self) -> Option<Refusal> {
+        let ending = self.ending.get();
         if FORBIDDEN.get() && !ending {
             return Some(Refusal::Forbidden);
         }
@@ -229,8 +236,8 @@ impl Fiber {
     }
 
     /// Whether suspending would be refused, without counting it as an attempt.
-    pub(crate) fn would_refuse(&self, ending: bool) -> bool {
-        FORBIDDEN.get() || ending || std::thread::panicking()
+    pub(crate) fn would_refuse(&self) -> bool {
+        FORBIDDEN.get() || self.ending.get() || std::thread::panicking()
     }
 
     fn raise_if_unwinding(&self) {

@@ -41,7 +41,7 @@ pub(crate) struct FutureCore {
     withdrawn: Cell<u32>,
     callbacks: RefCell<Few<(CallbackId, Rc<dyn DoneCallback>)>>,
     /// The exception, or the cancellation to give to whoever asks.
-    error: RefCell<Option<Error>>,
+    error: Cell<Option<Error>>,
     id: FutureId,
     pub(crate) created_at: &'static Location<'static>,
 }
@@ -133,7 +133,7 @@ impl FutureCore {
             unretrieved: Cell::new(false),
             withdrawn: Cell::new(0),
             callbacks: RefCell::new(Few::None),
-            error: RefCell::new(None),
+            error: Cell::new(None),
             id: next_id(),
             created_at,
         }
@@ -177,13 +177,19 @@ impl FutureCore {
             State::Pending => Some(Error::text(ErrorKind::InvalidState, "Result is not set.")),
             State::Failed => {
                 self.unretrieved.set(false);
-                self.error.borrow().clone()
+                self.error()
             }
             State::Cancelled if self.first_reader_only.get() => {
                 Some(self.error.take().unwrap_or_else(Error::cancelled))
             }
-            State::Cancelled => Some(self.error.borrow().clone().unwrap_or_else(Error::cancelled)),
+            State::Cancelled => Some(self.error().unwrap_or_else(Error::cancelled)),
         }
+    }
+
+    fn error(&self) -> Option<Error> {
+        let error = self.error.take();
+        self.error.set(error.clone());
+        error
     }
 
     /// The exception, marked as retrieved.
@@ -205,12 +211,12 @@ impl FutureCore {
         if self.first_reader_only.get() {
             return None;
         }
-        self.error.borrow().as_ref().and_then(|error| error.message().map(str::to_owned))
+        self.error()?.message().map(str::to_owned)
     }
 
     /// Whether its exception has ended a run of the loop.
     pub(crate) fn failed_by_interrupt(&self) -> bool {
-        self.error.borrow().as_ref().is_some_and(Error::is_interrupt)
+        self.error().as_ref().is_some_and(Error::is_interrupt)
     }
 
     #[inline]

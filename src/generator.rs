@@ -116,7 +116,6 @@ impl<S: 'static, Y: 'static, R: 'static> Generator<S, Y, R> {
             yielded: Cell::new(None),
             suspended_at: Cell::new(None),
             delegate: RefCell::new(None),
-            dropping: Cell::new(false),
         };
         let ends = Ends { body: Cell::new(Some(body)), outcome: Cell::new(None) };
         Generator { core: Rc::new(core), ends: Rc::new(ends), stack_size }
@@ -295,7 +294,7 @@ impl<S: 'static, Y: 'static, R: 'static> Generator<S, Y, R> {
 
     /// Ends a suspended generator for good, whatever its body does.
     fn finish(&self) {
-        self.core.dropping.set(true);
+        self.core.fiber.ending.set(true);
         let panic = catch_unwind(AssertUnwindSafe(|| {
             if let Err(error) = self.close() {
                 tracing::debug!(generator = %self.core.name, %error, "closed by drop");

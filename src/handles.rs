@@ -102,7 +102,7 @@ where
     R: CallbackOutput,
     F: FnOnce() -> R,
 {
-    fn run(self: Rc<Self>) {
+    fn run(self: Rc<Self>, _: &Scheduler) {
         if let Some(callback) = self.callback.take() {
             self.entered.set(true);
             Variables::swap(&self.context);

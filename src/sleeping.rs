@@ -86,7 +86,7 @@ impl Timed for Sleeper {
 impl Timer for Sleeper {}
 
 impl Runnable for Sleeper {
-    fn run(self: Rc<Self>) {
+    fn run(self: Rc<Self>, _: &Scheduler) {
         if !self.core.is_done() {
             self.slot.put(());
             self.core.finish(self.clone());

@@ -145,6 +145,6 @@ fn launch(task: Rc<dyn TaskObject>, core: &TaskCore, eager: bool) {
     if eager {
         step_eagerly(task, core);
     } else {
-        push(task, core);
+        push(task, core, &future.scheduler);
     }
 }

@@ -18,6 +18,7 @@ use std::rc::Rc;
 
 use crate::context::Variables;
 use crate::coroutines::Entered;
+use crate::events::Scheduler;
 use crate::exceptions::{Error, ErrorKind, Result};
 use crate::fiber::resuming;
 use crate::future_core::{AnyFuture, CallbackId};
@@ -26,13 +27,13 @@ use crate::task_core::{TaskCore, TaskObject, unregister};
 
 /// Notes that the task's next step is being queued; false if there is none any more.
 #[inline(always)]
-pub(crate) fn begin_queueing(core: &TaskCore) -> bool {
+pub(crate) fn begin_queueing(core: &TaskCore, scheduler: &Scheduler) -> bool {
     // One that is disposed of may still be among the callbacks of what it waited for.
-    if core.future.is_done() || core.coroutine.disposed.get() {
+    if core.coroutine.fiber.ending.get() {
         return false;
     }
     core.queued.set(true);
-    if core.future.scheduler.is_watched() {
+    if scheduler.is_watched() {
         emit_call_soon(core);
     }
     true
@@ -40,9 +41,9 @@ pub(crate) fn begin_queueing(core: &TaskCore) -> bool {
 
 /// Puts the task's next step into the ready queue.
 #[inline(always)]
-pub(crate) fn push(task: Rc<dyn TaskObject>, core: &TaskCore) {
-    if begin_queueing(core) {
-        core.future.scheduler.push(task);
+pub(crate) fn push(task: Rc<dyn TaskObject>, core: &TaskCore, scheduler: &Scheduler) {
+    if begin_queueing(core, scheduler) {
+        scheduler.push(task);
     }
 }
 
@@ -51,7 +52,7 @@ pub(crate) fn push(task: Rc<dyn TaskObject>, core: &TaskCore) {
 ///
 /// The switch confuses the processor's prediction of returns, each of which then
 /// costs as much as the switch: from here to it all is inlined.
-pub(crate) fn run_pending(task: Rc<dyn TaskObject>, core: &TaskCore) {
+pub(crate) fn run_pending(task: Rc<dyn TaskObject>, core: &TaskCore, scheduler: &Scheduler) {
     if !core.queued.replace(false) {
         return;
     }
@@ -62,8 +63,8 @@ pub(crate) fn run_pending(task: Rc<dyn TaskObject>, core: &TaskCore) {
     if core.must_cancel.replace(false) {
         be_cancelled(core);
     }
-    let resumed = resume(&task, core);
-    go_on(task, core, resumed);
+    let resumed = resume(&task, core, scheduler);
+    go_on(task, core, scheduler, resumed);
 }
 
 /// A cancellation takes the place of what would be sent or thrown, unless that is one.
@@ -76,8 +77,9 @@ fn be_cancelled(core: &TaskCore) {
 /// Runs the first step of an eager task right now, inside whatever is running, which
 /// may be something that must not wait itself.
 pub(crate) fn step_eagerly(task: Rc<dyn TaskObject>, core: &TaskCore) {
-    let resumed = resuming(|| resume(&task, core));
-    go_on(task, core, resumed);
+    let scheduler = &*core.future.scheduler;
+    let resumed = resuming(|| resume(&task, core, scheduler));
+    go_on(task, core, scheduler, resumed);
 }
 
 /// Resumes a task of a loop that is being closed, where its steps do not wait for
@@ -87,10 +89,11 @@ pub(crate) fn dispose(task: &Rc<dyn TaskObject>) {
     let awaited = core.coroutine.take_awaited();
     drop(awaited);
     core.queued.set(false);
-    core.coroutine.disposed.set(true);
+    core.coroutine.fiber.ending.set(true);
     core.coroutine.thrown.set(Some(Error::cancelled_with("the event loop is closing")));
-    let resumed = resume(task, core);
-    go_on(task.clone(), core, resumed);
+    let scheduler = &*core.future.scheduler;
+    let resumed = resume(task, core, scheduler);
+    go_on(task.clone(), core, scheduler, resumed);
 }
 
 /// Unwinds a task that refuses to end; false if even that cannot be, and the task
@@ -122,8 +125,8 @@ enum Resumed {
 }
 
 #[inline(always)]
-fn resume(task: &Rc<dyn TaskObject>, core: &TaskCore) -> Resumed {
-    let watched = core.future.scheduler.is_watched();
+fn resume(task: &Rc<dyn TaskObject>, core: &TaskCore, scheduler: &Scheduler) -> Resumed {
+    let watched = scheduler.is_watched();
     if watched {
         emit_resume(core);
         if core.future.is_done() {
@@ -146,9 +149,9 @@ fn resume(task: &Rc<dyn TaskObject>, core: &TaskCore) -> Resumed {
 }
 
 #[inline(always)]
-fn go_on(task: Rc<dyn TaskObject>, core: &TaskCore, resumed: Resumed) {
+fn go_on(task: Rc<dyn TaskObject>, core: &TaskCore, scheduler: &Scheduler, resumed: Resumed) {
     match resumed {
-        Resumed::Yielded => push(task, core),
+        Resumed::Yielded => push(task, core, scheduler),
         Resumed::Awaits(future) => wait_for(task, core, future),
         Resumed::Ended => end(task, core),
         Resumed::Gone => {}
@@ -166,7 +169,7 @@ fn run_coroutine(task: &Rc<dyn TaskObject>, core: &TaskCore) -> bool {
         };
         if let Err(error) = started {
             task.drop_body();
-            core.ended.set(Some(Err(error)));
+            core.raise(error);
             return true;
         }
     }
@@ -202,12 +205,14 @@ fn refuse(task: Rc<dyn TaskObject>, core: &TaskCore, future: &dyn AnyFuture) {
         false => format!("{} belongs to a different loop", future.label()),
     };
     core.coroutine.thrown.set(Some(Error::text(ErrorKind::Runtime, text)));
-    push(task, core);
+    push(task, core, &core.future.scheduler);
 }
 
 /// The coroutine has ended: the task gets its outcome.
 fn end(task: Rc<dyn TaskObject>, core: &TaskCore) {
-    let ended = core.ended.take().unwrap_or_else(|| Err(Error::cancelled()));
+    // Nothing wakes it any more.
+    core.coroutine.fiber.ending.set(true);
+    let ended = core.outcome();
     if core.future.scheduler.is_watched() {
         emit_return(core, &ended);
     }

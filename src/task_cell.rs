@@ -11,7 +11,7 @@ use std::rc::Rc;
 use crate::context::Variables;
 use crate::events::{Runnable, Scheduler, Standing};
 use crate::exceptions::{Error, Result};
-use crate::fiber::{Owner, is_forced_unwind};
+use crate::fiber::Owner;
 use crate::future_core::{AnyFuture, DoneCallback, FutureCore, Promise};
 use crate::futures::Future;
 use crate::instruments::FutureId;
@@ -54,6 +54,24 @@ impl<T, F> Drop for TaskCell<T, F> {
     }
 }
 
+impl<T: 'static, F: FnOnce() -> Result<T> + 'static> TaskCell<T, F> {
+    /// What runs on the task's stack. What seldom happens is apart: its room would lie
+    /// between all that tasks have on their stacks, which is to be in few cache lines.
+    #[inline(always)]
+    fn run_body(&self) {
+        let run = || {
+            let Some(body) = self.body.take() else { return Err(Error::cancelled()) };
+            self.slot.put(body()?);
+            Ok(())
+        };
+        match catch_unwind(AssertUnwindSafe(run)) {
+            Ok(Ok(())) => self.task.returned.set(true),
+            Ok(Err(error)) => self.task.raise(error),
+            Err(panic) => self.task.be_panicked(panic),
+        }
+    }
+}
+
 impl<T: 'static, F: FnOnce() -> Result<T> + 'static> AnyFuture for TaskCell<T, F> {
     fn core(&self) -> &FutureCore {
         &self.task.future
@@ -88,20 +106,16 @@ impl<T: 'static, F: FnOnce() -> Result<T> + 'static> Promise<T> for TaskCell<T, 
 
 impl<T, F> Owner for TaskCell<T, F> {
     fn describe(&self, out: &mut dyn fmt::Write) -> fmt::Result {
-        match self.task.try_name() {
-            Some(name) => write!(out, "the task `{name}`")?,
-            None => write!(out, "a task")?,
-        }
-        write!(out, ", spawned at {}", self.task.future.created_at)
+        write!(out, "the task `{}`, spawned at {}", self.task.name(), self.task.future.created_at)
     }
 }
 
 impl<T: 'static, F: FnOnce() -> Result<T> + 'static> Runnable for TaskCell<T, F> {
     #[inline]
-    fn run(self: Rc<Self>) {
+    fn run(self: Rc<Self>, scheduler: &Scheduler) {
         // A borrow of its own, so that the step may move the handle into a queue.
         let kept = self.clone();
-        run_pending(self, &kept.task);
+        run_pending(self, &kept.task, scheduler);
         if Rc::strong_count(&kept) == 1 {
             spares::give_back(kept);
         }
@@ -121,7 +135,7 @@ impl<T: 'static, F: FnOnce() -> Result<T> + 'static> Runnable for TaskCell<T, F>
 impl<T: 'static, F: FnOnce() -> Result<T> + 'static> DoneCallback for TaskCell<T, F> {
     /// A task waits only for futures of its own loop.
     fn schedule(self: Rc<Self>, _: &Rc<dyn AnyFuture>, scheduler: &Scheduler) {
-        if begin_queueing(&self.task) {
+        if begin_queueing(&self.task, scheduler) {
             scheduler.push(self);
         }
     }
@@ -138,23 +152,7 @@ impl<T: 'static, F: FnOnce() -> Result<T> + 'static> TaskObject for TaskCell<T, 
 
     fn start(self: Rc<Self>) -> Result {
         let cell = self.clone();
-        let entry = move || {
-            let Some(body) = cell.body.take() else { return };
-            let ended = match catch_unwind(AssertUnwindSafe(body)) {
-                Ok(Ok(value)) => {
-                    cell.slot.put(value);
-                    Ok(())
-                }
-                Ok(Err(error)) => Err(error),
-                Err(panic) if is_forced_unwind(&*panic) => {
-                    Err(Error::cancelled_with("the event loop has closed"))
-                }
-                Err(panic) => {
-                    Err(Error::panic(&format!("the task `{}`", cell.task.title()), panic))
-                }
-            };
-            cell.task.ended.set(Some(ended));
-        };
+        let entry = move || cell.run_body();
         // SAFETY: the cell is in an `Rc` that `entry` holds until the body has ended, so
         // neither the fiber nor its owner moves before.
         unsafe { self.task.coroutine.fiber.start(self.task.stack_size(), &*self, entry) }?;

@@ -1,5 +1,6 @@
 //! What every task has, whatever its types: name, state, requests to cancel.
 
+use std::any::Any;
 use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::mem::ManuallyDrop;
@@ -11,6 +12,7 @@ use crate::context::Variables;
 use crate::coroutines::Coroutine;
 use crate::events::{Runnable, Scheduler};
 use crate::exceptions::{Error, Result};
+use crate::fiber::is_forced_unwind;
 use crate::future_core::{AnyFuture, DoneCallback, FutureCore};
 use crate::registry::Registry;
 
@@ -42,19 +44,22 @@ pub(crate) struct TaskCore {
     pub(crate) must_cancel: Cell<bool>,
     /// Set while a cancellation walks along a chain of tasks through this one.
     pub(crate) walked: Cell<bool>,
-    /// How many requests to cancel have not been taken back.
-    pub(crate) cancel_requests: Cell<u32>,
+    /// Whether the body has given a result.
+    pub(crate) returned: Cell<bool>,
+    /// Its place in the registry of unfinished tasks.
+    place: Cell<u32>,
     pub(crate) context: Cell<Variables>,
     pub(crate) coroutine: Coroutine,
     pub(crate) future: FutureCore,
-    /// How the body ended, from then until the task is completed.
-    pub(crate) ended: Cell<Option<Result>>,
-    /// Its place in the registry of unfinished tasks.
-    place: Cell<Option<u32>>,
+    /// How many requests to cancel have not been taken back.
+    pub(crate) cancel_requests: Cell<u32>,
     stack_size: u32,
     number: u64,
-    texts: RefCell<Option<Box<Texts>>>,
+    texts: Cell<Option<Box<Texts>>>,
 }
+
+/// The place of a task that is not registered.
+const NOWHERE: u32 = u32::MAX;
 
 /// What most tasks do not have.
 #[derive(Default)]
@@ -87,15 +92,15 @@ impl TaskCore {
             queued: Cell::new(false),
             must_cancel: Cell::new(false),
             walked: Cell::new(false),
-            cancel_requests: Cell::new(0),
+            returned: Cell::new(false),
+            place: Cell::new(NOWHERE),
             context: Cell::new(context),
             coroutine: Coroutine::new(),
             future,
-            ended: Cell::new(None),
-            place: Cell::new(None),
+            cancel_requests: Cell::new(0),
             stack_size: u32::try_from(stack_size).unwrap_or(u32::MAX),
             number,
-            texts: RefCell::new(None),
+            texts: Cell::new(None),
         }
     }
 
@@ -103,24 +108,50 @@ impl TaskCore {
         self.stack_size as usize
     }
 
-    /// The name; none while it is being changed.
-    pub(crate) fn try_name(&self) -> Option<Name> {
-        let texts = self.texts.try_borrow().ok()?;
-        let name = texts.as_ref().and_then(|texts| texts.name.clone());
-        Some(name.map_or(Name::Number(self.number), Name::Text))
-    }
-
+    /// May be called in a signal handler: it allocates nothing.
     pub(crate) fn name(&self) -> Name {
-        self.try_name().unwrap_or(Name::Number(self.number))
+        let name = self.with_texts(|texts| texts.as_ref()?.name.clone());
+        name.map_or(Name::Number(self.number), Name::Text)
     }
 
     pub(crate) fn set_name(&self, name: Rc<str>) {
-        let former = self.texts.borrow_mut().get_or_insert_default().name.replace(name);
+        let former = self.with_texts(|texts| texts.get_or_insert_default().name.replace(name));
         drop(former);
+    }
+
+    fn with_texts<R>(&self, use_texts: impl FnOnce(&mut Option<Box<Texts>>) -> R) -> R {
+        let mut texts = self.texts.take();
+        let result = use_texts(&mut texts);
+        self.texts.set(texts);
+        result
     }
 
     pub(crate) fn title(&self) -> String {
         self.name().to_string()
+    }
+
+    /// The body has ended with an error.
+    #[inline(never)]
+    pub(crate) fn raise(&self, error: Error) {
+        let former = self.coroutine.thrown.replace(Some(error));
+        drop(former);
+    }
+
+    /// The body has panicked, or has been unwound.
+    #[cold]
+    pub(crate) fn be_panicked(&self, panic: Box<dyn Any + Send>) {
+        self.raise(match is_forced_unwind(&*panic) {
+            true => Error::cancelled_with("the event loop has closed"),
+            false => Error::panic(&format!("the task `{}`", self.title()), panic),
+        });
+    }
+
+    /// How the body has ended.
+    pub(crate) fn outcome(&self) -> Result {
+        match self.returned.get() {
+            true => Ok(()),
+            false => Err(self.coroutine.thrown.take().unwrap_or_else(Error::cancelled)),
+        }
     }
 
     /// The future that the task waits for.
@@ -142,20 +173,21 @@ impl TaskCore {
     }
 
     pub(crate) fn cancel_message(&self) -> Option<Box<str>> {
-        self.texts.borrow().as_ref()?.cancel_message.clone()
+        self.with_texts(|texts| texts.as_ref()?.cancel_message.clone())
     }
 
     fn keep_cancel_message(&self, message: Option<&str>) {
-        let mut texts = self.texts.borrow_mut();
-        if message.is_some() || texts.is_some() {
-            texts.get_or_insert_default().cancel_message = message.map(Into::into);
-        }
+        self.with_texts(|texts| {
+            if message.is_some() || texts.is_some() {
+                texts.get_or_insert_default().cancel_message = message.map(Into::into);
+            }
+        });
     }
 }
 
 /// An unfinished task by its future.
 pub(crate) fn unfinished_task(future: &dyn AnyFuture) -> Option<Rc<dyn TaskObject>> {
-    let place = task_core(future)?.place.get()?;
+    let place = task_core(future)?.place.get();
     UNFINISHED.with(|tasks| tasks.borrow().get(place as usize))
 }
 
@@ -216,14 +248,13 @@ thread_local! {
 /// Takes ownership of an unfinished task.
 pub(crate) fn register(task: Rc<dyn TaskObject>, core: &TaskCore) {
     let place = UNFINISHED.with(|tasks| tasks.borrow_mut().insert(task));
-    core.place.set(Some(u32::try_from(place).expect("memory ends before 4,294,967,296 tasks")));
+    core.place.set(u32::try_from(place).expect("memory ends before 4,294,967,296 tasks"));
 }
 
 pub(crate) fn unregister(core: &TaskCore) {
-    if let Some(place) = core.place.take() {
-        let task = UNFINISHED.with(|tasks| tasks.borrow_mut().remove(place as usize));
-        drop(task);
-    }
+    let place = core.place.replace(NOWHERE) as usize;
+    let task = UNFINISHED.with(|tasks| tasks.borrow_mut().remove(place));
+    drop(task);
 }
 
 /// Gives up the room for tasks that were many.

@@ -247,7 +247,7 @@ impl Timer for Inner {}
 
 impl Runnable for Inner {
     /// Expires, unless it was disarmed while it was in the queue.
-    fn run(self: Rc<Self>) {
+    fn run(self: Rc<Self>, _: &Scheduler) {
         let disarmed = self.disarmed.get();
         if disarmed > 0 {
             self.disarmed.set(disarmed - 1);

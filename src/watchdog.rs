@@ -52,7 +52,7 @@ impl Watchdog {
         let standing = begin.clone();
         let step = Step { standing, began, tell_after, listening };
         let running = Running::begin(&self.shared, step);
-        runnable.clone().run();
+        runnable.clone().run(scheduler);
         let took = began.elapsed();
         drop(running);
         if took >= limit {

@@ -47,8 +47,6 @@ pub(crate) struct Core<S, Y> {
     pub(crate) yielded: Cell<Option<Y>>,
     pub(crate) suspended_at: Cell<Option<&'static Location<'static>>>,
     pub(crate) delegate: RefCell<Option<Delegate>>,
-    /// Set while the generator is being dropped: it is not to yield any more.
-    pub(crate) dropping: Cell<bool>,
 }
 
 impl<S, Y> Owner for Core<S, Y> {
@@ -131,7 +129,7 @@ impl<S, Y> Core<S, Y> {
             );
             return Err(Error::text(ErrorKind::Runtime, text));
         }
-        match self.fiber.refusal(self.dropping.get()) {
+        match self.fiber.refusal() {
             None => Ok(()),
             Some(Refusal::Ending) => Err(Error::from(ErrorKind::GeneratorExit)),
             Some(Refusal::Forbidden) => {

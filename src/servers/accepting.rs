@@ -180,7 +180,7 @@ impl Acceptor {
 }
 
 impl Runnable for Acceptor {
-    fn run(self: Rc<Self>) {
+    fn run(self: Rc<Self>, _: &Scheduler) {
         self.queued.set(false);
         if !self.resting.get() {
             self.accept();

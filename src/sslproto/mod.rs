@@ -26,7 +26,7 @@ use std::rc::{Rc, Weak};
 use crate::base_events::EventLoop;
 use crate::constants::TLS_READ_SIZE;
 use crate::context::OwnContext;
-use crate::events::Runnable;
+use crate::events::{Runnable, Scheduler};
 use crate::exceptions::{Error, Result};
 use crate::futures::Future;
 use crate::handles::TimerHandle;
@@ -167,7 +167,7 @@ impl SslTransport {
 }
 
 impl Runnable for SslTransport {
-    fn run(self: Rc<Self>) {
+    fn run(self: Rc<Self>, _: &Scheduler) {
         self.queued.set(false);
         self.context.run(|| self.receive(&[]));
     }

@@ -18,7 +18,7 @@ use bytes::Bytes;
 
 use crate::base_events::EventLoop;
 use crate::context::OwnContext;
-use crate::events::{Kept, Runnable};
+use crate::events::{Kept, Runnable, Scheduler};
 use crate::exceptions::{Error, Result};
 use crate::flow_control::FlowControl;
 use crate::futures::Future;
@@ -190,7 +190,7 @@ impl End {
 }
 
 impl Runnable for End {
-    fn run(self: Rc<Self>) {
+    fn run(self: Rc<Self>, _: &Scheduler) {
         self.queued.set(false);
         self.context.run(|| self.receive());
     }

@@ -17,7 +17,7 @@ use super::socket::DatagramSocket;
 use crate::base_events::EventLoop;
 use crate::connecting::Rests;
 use crate::constants::DATAGRAM_SIZE;
-use crate::events::{Kept, Runnable, Standing};
+use crate::events::{Kept, Runnable, Scheduler, Standing};
 use crate::exceptions::Error;
 use crate::futures::Future;
 use crate::handles::TimerHandle;
@@ -202,7 +202,7 @@ impl Endpoint {
 }
 
 impl Runnable for Endpoint {
-    fn run(self: Rc<Self>) {
+    fn run(self: Rc<Self>, _: &Scheduler) {
         self.take_turn();
     }
 

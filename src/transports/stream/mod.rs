@@ -14,7 +14,7 @@ use std::rc::{Rc, Weak};
 
 use crate::base_events::EventLoop;
 use crate::constants::READ_SIZE;
-use crate::events::{Kept, Runnable, Standing};
+use crate::events::{Kept, Runnable, Scheduler, Standing};
 use crate::futures::Future;
 use crate::reports::drop_value;
 use crate::selectors::{Direction, Listener, Ready};
@@ -127,7 +127,7 @@ impl StreamTransport {
 }
 
 impl Runnable for StreamTransport {
-    fn run(self: Rc<Self>) {
+    fn run(self: Rc<Self>, _: &Scheduler) {
         self.take_turn();
     }
 
