@@ -133,14 +133,13 @@ impl Coroutine {
     /// The future that it waits for, which it does no more.
     #[inline(always)]
     pub(crate) fn take_awaited(&self) -> Option<Rc<dyn AnyFuture>> {
-        self.awaited.take()
+        // SAFETY: nobody else looks at it meanwhile. Stores are dear, and mostly it is none.
+        let waits = unsafe { (*self.awaited.as_ptr()).is_some() };
+        if waits { self.awaited.take() } else { None }
     }
 
     #[inline(always)]
     fn may_suspend(&self) -> Result {
-        if !self.fiber.is_running() {
-            return Err(outside());
-        }
         match self.fiber.refusal() {
             None => Ok(()),
             Some(Refusal::Forbidden) => Err(outside()),
@@ -174,12 +173,14 @@ fn outside() -> Error {
 pub(crate) fn suspend(awaited: Option<Rc<dyn AnyFuture>>) -> Result {
     let coroutine = running().ok_or_else(outside)?;
     coroutine.may_suspend()?;
-    coroutine.awaited.set(awaited);
+    if awaited.is_some() {
+        coroutine.awaited.set(awaited);
+    }
     coroutine.suspended_at.set(Some(Location::caller()));
     // SAFETY: the current task's fiber is on the chain of running fibers: `resume`
     // makes a task current only while it resumes that fiber, on this thread.
-    unsafe { coroutine.fiber.suspend() };
-    if coroutine.fiber.inspected.get() {
+    let usual = unsafe { coroutine.fiber.suspend() };
+    if !usual {
         coroutine.answer_inspections();
     }
     coroutine.thrown.take().map_or(Ok(()), Err)
@@ -189,7 +190,7 @@ impl Coroutine {
     /// Tells what is on its stack, until it is resumed to go on.
     #[cold]
     fn answer_inspections(&self) {
-        while self.fiber.inspected.get() {
+        while self.fiber.is_inspected() {
             let trace = Trace::capture(self.fiber.base(), Begin::Here);
             TRACE.with(|found| found.set(trace));
             // SAFETY: `inspect` has just resumed the fiber.
@@ -209,9 +210,7 @@ impl Coroutine {
         if !self.fiber.is_suspended() || self.fiber.base() == 0 || std::thread::panicking() {
             return Trace::nothing();
         }
-        self.fiber.inspected.set(true);
-        self.fiber.resume();
-        self.fiber.inspected.set(false);
+        self.fiber.inspect();
         TRACE.with(|found| found.replace(Trace::nothing()))
     }
 }
@@ -223,8 +222,7 @@ pub(crate) fn check_suspendable() -> Result {
 
 /// Whether the current task could be suspended now.
 pub(crate) fn can_suspend() -> bool {
-    running()
-        .is_some_and(|coroutine| coroutine.fiber.is_running() && !coroutine.fiber.would_refuse())
+    running().is_some_and(|coroutine| !coroutine.fiber.would_refuse())
 }
 
 /// Counts an operation that did not have to wait; every so often it makes the

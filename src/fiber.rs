@@ -27,6 +27,7 @@
 use std::any::Any;
 use std::cell::{Cell, UnsafeCell};
 use std::fmt;
+use std::mem;
 use std::panic::resume_unwind;
 use std::ptr;
 
@@ -88,20 +89,52 @@ enum State {
     Finished,
 }
 
+/// All that is asked before and after each switch, in a word: so one comparison tells
+/// whether there is anything unusual. It is always written whole, since what is written in
+/// pieces cannot be read as a whole for a while.
+#[derive(Clone, Copy)]
+#[repr(C, align(8))]
+struct Status {
+    state: State,
+    /// Whether the thread was unwinding from a panic when the fiber was resumed.
+    resumed_in_panic: bool,
+    /// Whether its body is to end, and not to suspend any more.
+    ending: bool,
+    /// Whether it is resumed only to tell what is on its stack.
+    inspected: bool,
+    /// Counts the attempts to unwind; 0 in normal life.
+    unwinding: u16,
+    /// Counts the suspensions refused to a body that is to end.
+    refusals: u16,
+}
+
+impl Status {
+    const SUSPENDED: Status = Status::usual(State::Suspended);
+    const RUNNING: Status = Status::usual(State::Running);
+
+    const fn usual(state: State) -> Status {
+        Status {
+            state,
+            resumed_in_panic: false,
+            ending: false,
+            inspected: false,
+            unwinding: 0,
+            refusals: 0,
+        }
+    }
+
+    #[inline(always)]
+    fn is(self, other: Status) -> bool {
+        // SAFETY: the fields fill eight bytes, and those of an integer may be any.
+        let word = |status| unsafe { mem::transmute::<Status, u64>(status) };
+        word(self) == word(other)
+    }
+}
+
 /// A coroutine: a body on a stack of its own, and where it stands.
 #[repr(C)]
 pub(crate) struct Fiber {
-    state: Cell<State>,
-    /// Whether the thread was unwinding from a panic when the fiber was resumed.
-    resumed_in_panic: Cell<bool>,
-    /// Whether its body is to end, and not to suspend any more.
-    pub(crate) ending: Cell<bool>,
-    /// Whether it is resumed only to tell what is on its stack.
-    pub(crate) inspected: Cell<bool>,
-    /// Counts the attempts to unwind; 0 in normal life.
-    unwinding: Cell<u16>,
-    /// Counts the suspensions refused to a body that is to end.
-    refusals: Cell<u16>,
+    status: Cell<Status>,
     /// While suspended: the innermost fiber at that moment.
     innermost: Cell<*const Fiber>,
     /// The door back to the resumer; valid from the start of the body to its end.
@@ -118,13 +151,18 @@ impl Fiber {
             yielder: Cell::new(ptr::null()),
             innermost: Cell::new(ptr::null()),
             owner: Cell::new(None),
-            state: Cell::new(State::Idle),
-            unwinding: Cell::new(0),
-            resumed_in_panic: Cell::new(false),
-            ending: Cell::new(false),
-            inspected: Cell::new(false),
-            refusals: Cell::new(0),
+            status: Cell::new(Status::usual(State::Idle)),
         }
+    }
+
+    fn state(&self) -> State {
+        self.status.get().state
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Status)) {
+        let mut status = self.status.get();
+        change(&mut status);
+        self.status.set(status);
     }
 
     /// Gives the fiber a stack and a body. The body runs at the first resume.
@@ -140,7 +178,7 @@ impl Fiber {
         owner: &(dyn Owner + 'static),
         body: impl FnOnce() + 'static,
     ) -> Result<(), StackError> {
-        assert_eq!(self.state.get(), State::Idle, "a fiber is started once");
+        assert_eq!(self.state(), State::Idle, "a fiber is started once");
         overflow::install(report_overflow);
         let stack = Stack::allocate(stack_size)?;
         self.owner.set(Some(ptr::NonNull::from(owner)));
@@ -153,7 +191,7 @@ impl Fiber {
         });
         // SAFETY: the fiber is idle, so nobody else looks at the cell.
         unsafe { *self.coroutine.get() = Some(coroutine) };
-        self.state.set(State::Suspended);
+        self.change(|status| status.state = State::Suspended);
         Ok(())
     }
 
@@ -164,28 +202,41 @@ impl Fiber {
     /// If the fiber is not suspended; the callers keep states of their own.
     #[inline(always)]
     pub(crate) fn resume(&self) -> bool {
-        assert_eq!(self.state.get(), State::Suspended, "only a suspended fiber is resumed");
+        match self.status.get().is(Status::SUSPENDED) && !std::thread::panicking() {
+            true => self.status.set(Status::RUNNING),
+            false => self.be_resumed(),
+        }
         let parent = CURRENT.replace(self.innermost.get());
-        self.resumed_in_panic.set(std::thread::panicking());
-        self.state.set(State::Running);
         // SAFETY: the state was `Suspended`, so there is a coroutine, and being
         // `Running` now keeps every other `resume` and `drop` out of the cell.
         let coroutine = unsafe { (*self.coroutine.get()).as_mut().unwrap_unchecked() };
         let ended = matches!(coroutine.resume(()), CoroutineResult::Return(()));
         CURRENT.set(parent);
         if ended {
-            self.state.set(State::Finished);
+            self.change(|status| status.state = State::Finished);
             // SAFETY: as above; the coroutine has ended, dropping it only gives
             // the stack back.
             unsafe { *self.coroutine.get() = None };
+        } else if self.status.get().is(Status::RUNNING) {
+            self.status.set(Status::SUSPENDED);
         } else {
-            self.state.set(State::Suspended);
+            self.change(|status| status.state = State::Suspended);
         }
         ended
     }
 
-    /// Switches back to the resumer; returns when the fiber is resumed. It may be
-    /// called on the stack of a fiber that runs inside this one.
+    #[cold]
+    fn be_resumed(&self) {
+        assert_eq!(self.state(), State::Suspended, "only a suspended fiber is resumed");
+        self.change(|status| {
+            status.state = State::Running;
+            status.resumed_in_panic = std::thread::panicking();
+        });
+    }
+
+    /// Switches back to the resumer; returns when the fiber is resumed, and whether that
+    /// is to go on as usual. It has been asked for a [`refusal`](Fiber::refusal). It may be called on the stack of a fiber that runs inside
+    /// this one.
     ///
     /// # Panics
     ///
@@ -195,14 +246,17 @@ impl Fiber {
     ///
     /// This fiber is on the chain of running fibers of this thread.
     #[inline(always)]
-    pub(crate) unsafe fn suspend(&self) {
-        self.raise_if_unwinding();
+    pub(crate) unsafe fn suspend(&self) -> bool {
         self.innermost.set(CURRENT.get());
         // SAFETY: the fiber is running, so its body has begun and set the yielder,
         // which lives on its stack until the body ends. The chain guarantees that
         // switching to its resumer leaves only fibers inside this one.
         unsafe { (*self.yielder.get()).suspend(()) };
-        self.raise_if_unwinding();
+        let usual = self.status.get().is(Status::RUNNING);
+        if !usual {
+            self.raise_if_unwinding();
+        }
+        usual
     }
 
     /// Whether the body, which wants to suspend, must not. One that is to end is refused
@@ -213,21 +267,37 @@ impl Fiber {
     /// one of those outside, leaving the fiber changes nothing for them. Where waiting
     /// is forbidden, a body that is to end is counted all the same: it is left for
     /// whoever ends it, who is inside of the forbidden call.
-    #[inline]
+    ///
+    /// # Panics
+    ///
+    /// As [`suspend`](Fiber::suspend).
+    #[inline(always)]
     pub(crate) fn refusal(&self) -> Option<Refusal> {
-        let ending = self.ending.get();
-        if FORBIDDEN.get() && !ending {
+        let usual = self.status.get().is(Status::RUNNING);
+        if usual && !FORBIDDEN.get() && !std::thread::panicking() {
+            return None;
+        }
+        let refusal = self.why_refused();
+        if refusal.is_none() {
+            self.raise_if_unwinding();
+        }
+        refusal
+    }
+
+    #[cold]
+    fn why_refused(&self) -> Option<Refusal> {
+        let Status { state, resumed_in_panic, ending, refusals, .. } = self.status.get();
+        if state != State::Running || (FORBIDDEN.get() && !ending) {
             return Some(Refusal::Forbidden);
         }
         let panicking = std::thread::panicking();
-        if panicking && !self.resumed_in_panic.get() {
+        if panicking && !resumed_in_panic {
             return Some(Refusal::Unwinding);
         }
         if !panicking && !ending {
             return None;
         }
-        let refusals = self.refusals.get();
-        self.refusals.set(refusals.saturating_add(1));
+        self.change(|status| status.refusals = refusals.saturating_add(1));
         match refusals < REFUSALS {
             false => None,
             true if ending => Some(Refusal::Ending),
@@ -237,15 +307,39 @@ impl Fiber {
 
     /// Whether suspending would be refused, without counting it as an attempt.
     pub(crate) fn would_refuse(&self) -> bool {
-        FORBIDDEN.get() || self.ending.get() || std::thread::panicking()
+        !self.is_running() || FORBIDDEN.get() || self.is_ending() || std::thread::panicking()
     }
 
+    #[cold]
     fn raise_if_unwinding(&self) {
-        let tries = self.unwinding.get();
+        let tries = self.status.get().unwinding;
         if tries > 0 && tries < UNWIND_TRIES {
-            self.unwinding.set(tries + 1);
+            self.change(|status| status.unwinding = tries + 1);
             resume_unwind(Box::new(ForcedUnwind));
         }
+    }
+
+    /// Has its body end: it is refused to suspend any more.
+    pub(crate) fn end(&self) {
+        self.change(|status| status.ending = true);
+    }
+
+    /// Whether its body is to end, or has ended.
+    #[inline(always)]
+    pub(crate) fn is_ending(&self) -> bool {
+        self.status.get().ending
+    }
+
+    /// Whether it is resumed only to tell what is on its stack.
+    pub(crate) fn is_inspected(&self) -> bool {
+        self.status.get().inspected
+    }
+
+    /// Resumes it to tell what is on its stack, after which it suspends again.
+    pub(crate) fn inspect(&self) {
+        self.change(|status| status.inspected = true);
+        self.resume();
+        self.change(|status| status.inspected = false);
     }
 
     /// Whether this is the fiber whose stack is in use right now.
@@ -255,27 +349,27 @@ impl Fiber {
 
     /// An address on its stack; 0 before it has begun and after it has ended.
     pub(crate) fn base(&self) -> usize {
-        match self.state.get() {
+        match self.state() {
             State::Suspended | State::Running => self.yielder.get().addr(),
             State::Idle | State::Finished => 0,
         }
     }
 
     pub(crate) fn is_idle(&self) -> bool {
-        self.state.get() == State::Idle
+        self.state() == State::Idle
     }
 
     pub(crate) fn is_suspended(&self) -> bool {
-        self.state.get() == State::Suspended
+        self.state() == State::Suspended
     }
 
     /// Whether its body has ended.
     pub(crate) fn is_finished(&self) -> bool {
-        self.state.get() == State::Finished
+        self.state() == State::Finished
     }
 
     pub(crate) fn is_running(&self) -> bool {
-        self.state.get() == State::Running
+        self.state() == State::Running
     }
 
     /// Unwinds a suspended fiber, so that what is on its stack is dropped. False
@@ -284,23 +378,23 @@ impl Fiber {
         if cfg!(panic = "abort") {
             return false;
         }
-        self.unwinding.set(1);
-        while self.state.get() == State::Suspended && self.unwinding.get() < UNWIND_TRIES {
+        self.change(|status| status.unwinding = 1);
+        while self.is_suspended() && self.status.get().unwinding < UNWIND_TRIES {
             self.resume();
         }
-        self.state.get() == State::Finished
+        self.state() == State::Finished
     }
 }
 
 impl Drop for Fiber {
     fn drop(&mut self) {
-        if self.state.get() == State::Suspended && !self.unwind() {
+        if self.state() == State::Suspended && !self.unwind() {
             tracing::error!("a coroutine cannot be unwound; its stack is leaked");
         }
         if let Some(coroutine) = self.coroutine.get_mut().take() {
             // Only what cannot be unwound is still here. A leak is safe, and the
             // stack's owner forgets it with the coroutine.
-            std::mem::forget(coroutine);
+            mem::forget(coroutine);
         }
     }
 }

@@ -80,6 +80,9 @@ pub(crate) trait AnyFuture: 'static {
         false
     }
 
+    /// Drops it; its memory may be for another, if nobody else has it.
+    fn retire(self: Rc<Self>) {}
+
     /// What a task has beside a future.
     fn extension(&self) -> Option<&dyn Any> {
         None
@@ -109,9 +112,6 @@ pub(crate) trait AnyFuture: 'static {
 /// A future with a place for a `T`.
 pub(crate) trait Promise<T>: AnyFuture {
     fn slot(&self) -> &Slot<T>;
-
-    /// Drops it, by the last who has it.
-    fn retire(self: Rc<Self>) {}
 }
 
 impl FutureCore {

@@ -294,7 +294,7 @@ impl<S: 'static, Y: 'static, R: 'static> Generator<S, Y, R> {
 
     /// Ends a suspended generator for good, whatever its body does.
     fn finish(&self) {
-        self.core.fiber.ending.set(true);
+        self.core.fiber.end();
         let panic = catch_unwind(AssertUnwindSafe(|| {
             if let Err(error) = self.close() {
                 tracing::debug!(generator = %self.core.name, %error, "closed by drop");

@@ -143,8 +143,8 @@ fn launch(task: Rc<dyn TaskObject>, core: &TaskCore, eager: bool) {
         future.scheduler.emit(&FlowEvent::TaskCreated { task, at: future.created_at });
     }
     if eager {
-        step_eagerly(task, core);
+        step_eagerly(task, &future.scheduler);
     } else {
-        push(task, core, &future.scheduler);
+        push(task, &future.scheduler);
     }
 }

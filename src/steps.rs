@@ -29,7 +29,7 @@ use crate::task_core::{TaskCore, TaskObject, unregister};
 #[inline(always)]
 pub(crate) fn begin_queueing(core: &TaskCore, scheduler: &Scheduler) -> bool {
     // One that is disposed of may still be among the callbacks of what it waited for.
-    if core.coroutine.fiber.ending.get() {
+    if core.coroutine.fiber.is_ending() {
         return false;
     }
     core.queued.set(true);
@@ -41,18 +41,20 @@ pub(crate) fn begin_queueing(core: &TaskCore, scheduler: &Scheduler) -> bool {
 
 /// Puts the task's next step into the ready queue.
 #[inline(always)]
-pub(crate) fn push(task: Rc<dyn TaskObject>, core: &TaskCore, scheduler: &Scheduler) {
-    if begin_queueing(core, scheduler) {
-        scheduler.push(task);
+pub(crate) fn push<T: TaskObject + ?Sized>(task: Rc<T>, scheduler: &Scheduler) {
+    if begin_queueing(task.task(), scheduler) {
+        scheduler.push(task.object());
     }
 }
 
 /// One step: sends into the coroutine, or throws the error in, and deals with
-/// what it yields or how it ends. `core` is the task's, borrowed by whoever keeps it.
+/// what it yields or how it ends.
 ///
 /// The switch confuses the processor's prediction of returns, each of which then
 /// costs as much as the switch: from here to it all is inlined.
-pub(crate) fn run_pending(task: Rc<dyn TaskObject>, core: &TaskCore, scheduler: &Scheduler) {
+#[inline(always)]
+pub(crate) fn run_pending<T: TaskObject>(task: Rc<T>, scheduler: &Scheduler) {
+    let core = task.task();
     if !core.queued.replace(false) {
         return;
     }
@@ -60,26 +62,26 @@ pub(crate) fn run_pending(task: Rc<dyn TaskObject>, core: &TaskCore, scheduler: 
     if let Some(future) = core.coroutine.take_awaited() {
         core.coroutine.thrown.set(future.core().take_error());
     }
-    if core.must_cancel.replace(false) {
+    if core.must_cancel.get() {
         be_cancelled(core);
     }
-    let resumed = resume(&task, core, scheduler);
-    go_on(task, core, scheduler, resumed);
+    let resumed = resume(&task, scheduler);
+    go_on(task, scheduler, resumed);
 }
 
 /// A cancellation takes the place of what would be sent or thrown, unless that is one.
 #[cold]
 fn be_cancelled(core: &TaskCore) {
+    core.must_cancel.set(false);
     let thrown = core.coroutine.thrown.take().filter(Error::is_cancelled);
     core.coroutine.thrown.set(Some(thrown.unwrap_or_else(|| core.cancellation())));
 }
 
 /// Runs the first step of an eager task right now, inside whatever is running, which
 /// may be something that must not wait itself.
-pub(crate) fn step_eagerly(task: Rc<dyn TaskObject>, core: &TaskCore) {
-    let scheduler = &*core.future.scheduler;
-    let resumed = resuming(|| resume(&task, core, scheduler));
-    go_on(task, core, scheduler, resumed);
+pub(crate) fn step_eagerly(task: Rc<dyn TaskObject>, scheduler: &Scheduler) {
+    let resumed = resuming(|| resume(&task, scheduler));
+    go_on(task, scheduler, resumed);
 }
 
 /// Resumes a task of a loop that is being closed, where its steps do not wait for
@@ -89,11 +91,11 @@ pub(crate) fn dispose(task: &Rc<dyn TaskObject>) {
     let awaited = core.coroutine.take_awaited();
     drop(awaited);
     core.queued.set(false);
-    core.coroutine.fiber.ending.set(true);
+    core.coroutine.fiber.end();
     core.coroutine.thrown.set(Some(Error::cancelled_with("the event loop is closing")));
     let scheduler = &*core.future.scheduler;
-    let resumed = resume(task, core, scheduler);
-    go_on(task.clone(), core, scheduler, resumed);
+    let resumed = resume(task, scheduler);
+    go_on(task.clone(), scheduler, resumed);
 }
 
 /// Unwinds a task that refuses to end; false if even that cannot be, and the task
@@ -108,7 +110,7 @@ pub(crate) fn force_end(task: &Rc<dyn TaskObject>) -> bool {
     Variables::swap(&core.context);
     drop(entered);
     if unwound {
-        end(task.clone(), core);
+        end(task);
         return true;
     }
     unregister(core);
@@ -125,7 +127,8 @@ enum Resumed {
 }
 
 #[inline(always)]
-fn resume(task: &Rc<dyn TaskObject>, core: &TaskCore, scheduler: &Scheduler) -> Resumed {
+fn resume<T: TaskObject + ?Sized>(task: &Rc<T>, scheduler: &Scheduler) -> Resumed {
+    let core = task.task();
     let watched = scheduler.is_watched();
     if watched {
         emit_resume(core);
@@ -135,7 +138,7 @@ fn resume(task: &Rc<dyn TaskObject>, core: &TaskCore, scheduler: &Scheduler) -> 
     }
     let entered = Entered::new(&core.coroutine);
     Variables::swap(&core.context);
-    let ended = run_coroutine(task, core);
+    let ended = run_coroutine(task);
     Variables::swap(&core.context);
     drop(entered);
     if ended {
@@ -149,31 +152,41 @@ fn resume(task: &Rc<dyn TaskObject>, core: &TaskCore, scheduler: &Scheduler) -> 
 }
 
 #[inline(always)]
-fn go_on(task: Rc<dyn TaskObject>, core: &TaskCore, scheduler: &Scheduler, resumed: Resumed) {
+fn go_on<T: TaskObject + ?Sized>(task: Rc<T>, scheduler: &Scheduler, resumed: Resumed) {
     match resumed {
-        Resumed::Yielded => push(task, core, scheduler),
-        Resumed::Awaits(future) => wait_for(task, core, future),
-        Resumed::Ended => end(task, core),
+        Resumed::Yielded => push(task, scheduler),
+        Resumed::Awaits(future) => wait_for(task.object(), future),
+        Resumed::Ended => {
+            end(&task.clone().object());
+            task.retire();
+        }
         Resumed::Gone => {}
     }
 }
 
 /// Starts or resumes the coroutine; true if it has ended.
 #[inline(always)]
-fn run_coroutine(task: &Rc<dyn TaskObject>, core: &TaskCore) -> bool {
-    if core.coroutine.fiber.is_idle() {
-        // Thrown into before it started, a body does not run at all.
-        let started = match core.coroutine.thrown.take() {
-            None => task.clone().start(),
-            Some(error) => Err(error),
-        };
-        if let Err(error) = started {
-            task.drop_body();
-            core.raise(error);
-            return true;
-        }
+fn run_coroutine<T: TaskObject + ?Sized>(task: &Rc<T>) -> bool {
+    let fiber = &task.task().coroutine.fiber;
+    if fiber.is_idle() && !start(task) {
+        return true;
     }
-    core.coroutine.fiber.resume()
+    fiber.resume()
+}
+
+/// Starts the coroutine; false if it has ended without that.
+#[inline(never)]
+fn start<T: TaskObject + ?Sized>(task: &Rc<T>) -> bool {
+    // Thrown into before it started, a body does not run at all.
+    let started = match task.task().coroutine.thrown.take() {
+        None => task.clone().start(),
+        Some(error) => Err(error),
+    };
+    let failed = started.map_err(|error| {
+        task.drop_body();
+        task.task().raise(error);
+    });
+    failed.is_ok()
 }
 
 /// The coroutine has yielded a future.
@@ -181,37 +194,46 @@ fn run_coroutine(task: &Rc<dyn TaskObject>, core: &TaskCore) -> bool {
 /// Not inlined: inlined, each step of ten thousand tasks in turn takes half as long again
 /// (measured; probably the processor then does not see as far as the next task).
 #[inline(never)]
-fn wait_for(task: Rc<dyn TaskObject>, core: &TaskCore, future: Rc<dyn AnyFuture>) {
-    let awaited = future.core();
+fn wait_for(task: Rc<dyn TaskObject>, future: Rc<dyn AnyFuture>) {
+    let (core, awaited) = (task.task(), future.core());
     if !Rc::ptr_eq(&awaited.scheduler, &core.future.scheduler) || awaited.id() == core.future.id() {
-        return refuse(task, core, &*future);
+        return refuse(task, &*future);
     }
     core.coroutine.set_awaited(future.clone());
     let id = CallbackId::of(core.future.id());
+    let cancelled = core.must_cancel.get().then(|| task.clone());
     awaited.add_callback(|| future.clone(), id, task);
-    if core.must_cancel.get() {
-        let message = core.cancel_message();
-        if future.clone().cancel_any(message.as_deref()) {
-            core.must_cancel.set(false);
-        }
+    if let Some(task) = cancelled {
+        cancel_what_it_waits_for(task.task(), future);
+    }
+}
+
+#[cold]
+fn cancel_what_it_waits_for(core: &TaskCore, future: Rc<dyn AnyFuture>) {
+    let message = core.cancel_message();
+    if future.cancel_any(message.as_deref()) {
+        core.must_cancel.set(false);
     }
 }
 
 /// A future that it cannot wait for: it is told so.
 #[cold]
-fn refuse(task: Rc<dyn TaskObject>, core: &TaskCore, future: &dyn AnyFuture) {
+fn refuse(task: Rc<dyn TaskObject>, future: &dyn AnyFuture) {
+    let core = task.task();
     let text = match future.core().id() == core.future.id() {
         true => format!("the task `{}` cannot await on itself", core.title()),
         false => format!("{} belongs to a different loop", future.label()),
     };
     core.coroutine.thrown.set(Some(Error::text(ErrorKind::Runtime, text)));
-    push(task, core, &core.future.scheduler);
+    let scheduler = core.future.scheduler.clone();
+    push(task, &scheduler);
 }
 
 /// The coroutine has ended: the task gets its outcome.
-fn end(task: Rc<dyn TaskObject>, core: &TaskCore) {
+fn end(task: &Rc<dyn TaskObject>) {
+    let core = task.task();
     // Nothing wakes it any more.
-    core.coroutine.fiber.ending.set(true);
+    core.coroutine.fiber.end();
     let ended = core.outcome();
     if core.future.scheduler.is_watched() {
         emit_return(core, &ended);

@@ -85,6 +85,10 @@ impl<T: 'static, F: FnOnce() -> Result<T> + 'static> AnyFuture for TaskCell<T, F
         Box::new(Future(self as Rc<dyn Promise<T>>))
     }
 
+    fn retire(self: Rc<Self>) {
+        spares::give_back(self);
+    }
+
     fn extension(&self) -> Option<&dyn Any> {
         Some(&self.task)
     }
@@ -98,10 +102,6 @@ impl<T: 'static, F: FnOnce() -> Result<T> + 'static> Promise<T> for TaskCell<T, 
     fn slot(&self) -> &Slot<T> {
         &self.slot
     }
-
-    fn retire(self: Rc<Self>) {
-        spares::give_back(self);
-    }
 }
 
 impl<T, F> Owner for TaskCell<T, F> {
@@ -113,12 +113,7 @@ impl<T, F> Owner for TaskCell<T, F> {
 impl<T: 'static, F: FnOnce() -> Result<T> + 'static> Runnable for TaskCell<T, F> {
     #[inline]
     fn run(self: Rc<Self>, scheduler: &Scheduler) {
-        // A borrow of its own, so that the step may move the handle into a queue.
-        let kept = self.clone();
-        run_pending(self, &kept.task, scheduler);
-        if Rc::strong_count(&kept) == 1 {
-            spares::give_back(kept);
-        }
+        run_pending(self, scheduler);
     }
 
     fn describe(&self) -> Standing {
@@ -148,6 +143,10 @@ impl<T: 'static, F: FnOnce() -> Result<T> + 'static> DoneCallback for TaskCell<T
 impl<T: 'static, F: FnOnce() -> Result<T> + 'static> TaskObject for TaskCell<T, F> {
     fn task(&self) -> &TaskCore {
         &self.task
+    }
+
+    fn object(self: Rc<Self>) -> Rc<dyn TaskObject> {
+        self
     }
 
     fn start(self: Rc<Self>) -> Result {

@@ -72,6 +72,8 @@ struct Texts {
 /// A task of whatever type.
 pub(crate) trait TaskObject: AnyFuture + Runnable + DoneCallback {
     fn task(&self) -> &TaskCore;
+    /// The same, whatever its types.
+    fn object(self: Rc<Self>) -> Rc<dyn TaskObject>;
     /// Takes a stack and sets the body up on it.
     fn start(self: Rc<Self>) -> Result;
     /// Drops a body that will not be run.
