@@ -46,6 +46,9 @@ pub const fn millis(milliseconds: u64) -> Duration {
 pub struct Instant(i64);
 
 impl Instant {
+    /// The end of time.
+    pub(crate) const MAX: Instant = Instant(i64::MAX);
+
     /// The instant that many nanoseconds after the clock's start.
     pub const fn from_nanos(nanos: i64) -> Instant {
         Instant(nanos)

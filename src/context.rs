@@ -16,6 +16,7 @@ use std::rc::Rc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::exceptions::{Error, ErrorKind, Result};
+use crate::sys::cells;
 
 /// What something runs in: values of its own, or a [`Context`] that it shares.
 /// `None` is the empty one, which costs nothing.
@@ -42,21 +43,22 @@ thread_local! {
         const { ManuallyDrop::new(Cell::new(Variables(None))) };
 }
 
-/// A clone of what is in a cell.
-fn peek(cell: &Cell<Variables>) -> Variables {
-    let variables = cell.take();
-    cell.set(variables.clone());
-    variables
+impl cells::Handle for Variables {
+    #[inline(always)]
+    fn is_none(&self) -> bool {
+        self.0.is_none()
+    }
 }
 
 impl Variables {
     /// A copy of the current context, for something that starts its own.
     pub(crate) fn copy() -> Variables {
-        CURRENT.with(|current| peek(current)).values()
+        CURRENT.with(|current| cells::share(current)).values()
     }
 
     /// Makes `slot`'s context the current one and keeps the former one in
     /// `slot`. Done once on entering a task and once on leaving it.
+    #[inline(always)]
     pub(crate) fn swap(slot: &Cell<Variables>) {
         CURRENT.with(|current| current.swap(slot));
     }
@@ -64,14 +66,14 @@ impl Variables {
     /// Its values as they are now.
     fn values(self) -> Variables {
         match self.0.as_deref() {
-            Some(Kind::Shared(values)) => peek(values),
+            Some(Kind::Shared(values)) => cells::share(values),
             _ => self,
         }
     }
 
     /// The context in a cell as one that can be shared, and from now on is.
     pub(crate) fn share(cell: &Cell<Variables>) -> Context {
-        let variables = peek(cell);
+        let variables = cells::share(cell);
         if matches!(variables.0.as_deref(), Some(Kind::Shared(_))) {
             return Context(variables);
         }
@@ -314,7 +316,7 @@ impl<T: Clone + 'static> ContextVar<T> {
     }
 
     fn replace(&self, value: Option<Rc<dyn Any>>) -> Option<Rc<dyn Any>> {
-        let current = CURRENT.with(|current| peek(current));
+        let current = CURRENT.with(|current| cells::share(current));
         let values = current.clone().values();
         let previous = values.get(self.id());
         let changed = values.with(self.id(), value);

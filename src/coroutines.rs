@@ -27,6 +27,7 @@ use crate::exceptions::{Error, ErrorKind, Result};
 use crate::fiber::{Fiber, Refusal};
 use crate::future_core::AnyFuture;
 use crate::futures::Future;
+use crate::sys::cells;
 use crate::traces::{Begin, Trace};
 
 /// How many operations that need not wait a task may do in one step before it is
@@ -46,6 +47,13 @@ pub(crate) struct Coroutine {
     pub(crate) fiber: Fiber,
     /// The task that it belongs to.
     task: Cell<Option<NonNull<dyn AnyFuture>>>,
+}
+
+impl cells::Handle for Option<Error> {
+    #[inline(always)]
+    fn is_none(&self) -> bool {
+        self.is_none()
+    }
 }
 
 thread_local! {
@@ -121,9 +129,7 @@ impl Coroutine {
 
     /// The future that it waits for.
     pub(crate) fn awaited(&self) -> Option<Rc<dyn AnyFuture>> {
-        let awaited = self.awaited.take();
-        self.awaited.set(awaited.clone());
-        awaited
+        cells::share(&self.awaited)
     }
 
     pub(crate) fn set_awaited(&self, future: Rc<dyn AnyFuture>) {
@@ -133,9 +139,7 @@ impl Coroutine {
     /// The future that it waits for, which it does no more.
     #[inline(always)]
     pub(crate) fn take_awaited(&self) -> Option<Rc<dyn AnyFuture>> {
-        // SAFETY: nobody else looks at it meanwhile. Stores are dear, and mostly it is none.
-        let waits = unsafe { (*self.awaited.as_ptr()).is_some() };
-        if waits { self.awaited.take() } else { None }
+        cells::take(&self.awaited)
     }
 
     #[inline(always)]
@@ -183,7 +187,7 @@ pub(crate) fn suspend(awaited: Option<Rc<dyn AnyFuture>>) -> Result {
     if !usual {
         coroutine.answer_inspections();
     }
-    coroutine.thrown.take().map_or(Ok(()), Err)
+    cells::take(&coroutine.thrown).map_or(Ok(()), Err)
 }
 
 impl Coroutine {

@@ -6,7 +6,6 @@
 
 use std::any::Any;
 use std::cell::{Cell, RefCell};
-use std::collections::VecDeque;
 use std::mem::ManuallyDrop;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::rc::Rc;
@@ -17,6 +16,7 @@ use crate::fiber::without_suspending;
 use crate::instruments::{FlowEvent, FutureId, Instrument};
 use crate::registry::Registry;
 use crate::reports::{ExceptionContext, ExceptionSource, Reports, drop_value};
+use crate::sys::fifo::Fifo;
 use crate::timers::{Alarm, Timed, Timers};
 
 /// Something that can be run once it is its turn.
@@ -58,8 +58,10 @@ const FEW_READY: usize = 1024;
 
 /// What a loop is made of, as far as futures and tasks need it.
 pub(crate) struct Scheduler {
-    ready: RefCell<VecDeque<Rc<dyn Runnable>>>,
+    ready: Fifo<Rc<dyn Runnable>>,
     timers: RefCell<Timers<dyn Timer>>,
+    /// No timer comes up before that.
+    first_look: Cell<Instant>,
     kept: RefCell<Registry<dyn Kept>>,
     clock: Clock,
     reports: Reports,
@@ -96,8 +98,9 @@ pub(crate) fn no_running_loop() -> Error {
 impl Scheduler {
     pub(crate) fn new(clock: Clock, stack_size: usize) -> Scheduler {
         Scheduler {
-            ready: RefCell::new(VecDeque::with_capacity(64)),
+            ready: Fifo::new(),
             timers: RefCell::new(Timers::new()),
+            first_look: Cell::new(Instant::MAX),
             kept: RefCell::new(Registry::new()),
             clock,
             reports: Reports::default(),
@@ -151,19 +154,19 @@ impl Scheduler {
     #[inline(always)]
     pub(crate) fn push(&self, runnable: Rc<dyn Runnable>) {
         if !self.closed.get() {
-            self.ready.borrow_mut().push_back(runnable);
+            self.ready.push(runnable);
         }
     }
 
     pub(crate) fn ready_len(&self) -> usize {
-        self.ready.borrow().len()
+        self.ready.len()
     }
 
     /// The first of the queue, if any of these is left to run.
     #[inline]
     pub(crate) fn pop_ready(&self, left: &Cell<usize>) -> Option<Rc<dyn Runnable>> {
         left.set(left.get().checked_sub(1)?);
-        self.ready.borrow_mut().pop_front()
+        self.ready.pop()
     }
 
     // -- timers ------------------------------------------------------------------
@@ -175,6 +178,7 @@ impl Scheduler {
             self.emit(&FlowEvent::CallAt { when });
         }
         self.timers.borrow_mut().set(when, timer.alarm(), || timer.clone());
+        self.first_look.set(self.first_look.get().min(when));
     }
 
     /// Cancels a timer, if it is set.
@@ -210,6 +214,7 @@ impl Scheduler {
         let mut timers = self.timers.borrow_mut();
         let seen = look(&mut timers);
         let gone = timers.take_gone();
+        self.first_look.set(timers.first_look().unwrap_or(Instant::MAX));
         drop(timers);
         drop(gone);
         seen
@@ -218,7 +223,7 @@ impl Scheduler {
     /// Whether a timer is due by `when`.
     #[inline]
     pub(crate) fn has_timer_due(&self, when: Instant) -> bool {
-        self.timers.borrow().may_be_due(when) && self.with_timers(|timers| timers.has_due(when))
+        self.first_look.get() <= when && self.with_timers(|timers| timers.has_due(when))
     }
 
     pub(crate) fn earliest_timer(&self) -> Option<Instant> {
@@ -241,19 +246,18 @@ impl Scheduler {
 
     /// Whether the lists have room for many more than there are.
     pub(crate) fn has_surplus(&self) -> bool {
-        let (ready, timers) = (self.ready.borrow(), self.timers.borrow());
-        ready.capacity() > 4 * ready.len() + FEW_READY || timers.has_surplus()
+        self.has_surplus_ready() || self.timers.borrow().has_surplus()
+    }
+
+    fn has_surplus_ready(&self) -> bool {
+        self.ready.capacity() > 4 * self.ready.len() + FEW_READY
     }
 
     /// Gives up the room that is not needed.
     pub(crate) fn shrink(&self) {
-        let mut ready = self.ready.borrow_mut();
-        if ready.capacity() > 4 * ready.len() + FEW_READY {
-            let mut fewer = VecDeque::with_capacity(ready.len().max(64));
-            fewer.append(&mut ready);
-            *ready = fewer;
+        if self.has_surplus_ready() {
+            self.ready.shrink_to(64);
         }
-        drop(ready);
         self.kept.borrow_mut().shrink();
         let mut timers = self.timers.borrow_mut();
         let remnants = if timers.has_surplus() { timers.shrink() } else { Vec::new() };
@@ -282,7 +286,7 @@ impl Scheduler {
     pub(crate) fn close(&self) {
         self.closed.set(true);
         let timers = self.timers.borrow_mut().drain();
-        let ready = std::mem::take(&mut *self.ready.borrow_mut());
+        let ready = self.ready.take();
         let kept = self.kept.replace(Registry::new()).all();
         // Each by itself, for what they captured may panic.
         timers.into_iter().for_each(drop_value);

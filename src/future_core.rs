@@ -15,6 +15,7 @@ use crate::few::Few;
 use crate::instruments::{FlowEvent, FutureId, Outcome, TaskRef};
 use crate::reports::{ExceptionContext, ExceptionSource};
 use crate::slot::Slot;
+use crate::sys::cells;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum State {
@@ -187,9 +188,7 @@ impl FutureCore {
     }
 
     fn error(&self) -> Option<Error> {
-        let error = self.error.take();
-        self.error.set(error.clone());
-        error
+        cells::share(&self.error)
     }
 
     /// The exception, marked as retrieved.

@@ -35,6 +35,8 @@ pub(crate) struct Pace {
     /// When it was asked, in the loop's time and on the coarse clock.
     asked: Cell<Instant>,
     asked_coarsely: Cell<u64>,
+    /// A timer that is due by then may be due before the selector is asked again.
+    near: Cell<Instant>,
     /// When the loop looked at the coarse clock last.
     looked: Cell<u64>,
 }
@@ -47,6 +49,7 @@ impl Pace {
             unlooked: Cell::new(0),
             asked: Cell::new(Instant::default()),
             asked_coarsely: Cell::new(0),
+            near: Cell::new(Instant::default()),
             looked: Cell::new(0),
         }
     }
@@ -54,6 +57,7 @@ impl Pace {
     /// The selector has been asked.
     pub(crate) fn asked(&self, now: Instant) {
         self.asked.set(now);
+        self.near.set(now + NEAR);
         self.asked_coarsely.set(self.look());
         self.left.set(self.budget);
     }
@@ -103,7 +107,7 @@ impl Pace {
     pub(crate) fn near(&self, clock: &Clock) -> Instant {
         match clock {
             Clock::Virtual(clock) => clock.now(),
-            Clock::Monotonic(_) => self.asked.get() + NEAR,
+            Clock::Monotonic(_) => self.near.get(),
         }
     }
 }

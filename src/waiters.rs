@@ -1,6 +1,6 @@
 //! A line of waiters: whoever waits for a lock, an item, an event.
 
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 use std::collections::VecDeque;
 use std::rc::Rc;
 
@@ -9,6 +9,7 @@ use crate::exceptions::Result;
 use crate::futures::Future;
 use crate::reusable::Reusable;
 use crate::subjects::Subject;
+use crate::sys::fifo::Fifo;
 
 /// Below so many waiters that gave up nobody bothers to sweep.
 const FEW: usize = 32;
@@ -19,7 +20,7 @@ const FEW: usize = 32;
 /// is such: leaving costs the same however long the line is.
 #[derive(Default)]
 pub(crate) struct Waiters {
-    line: RefCell<VecDeque<Future<()>>>,
+    line: Fifo<Future<()>>,
     gone: Cell<usize>,
     last: Reusable,
 }
@@ -36,7 +37,7 @@ impl Waiters {
         after: impl FnOnce(bool),
     ) -> Result {
         let waiter = self.last.get(scheduler, subject);
-        self.line.borrow_mut().push_back(waiter.clone());
+        self.line.push(waiter.clone());
         let waited = waiter.settle();
         if waited.is_err() {
             waiter.cancel();
@@ -51,22 +52,21 @@ impl Waiters {
 
     fn note_gone(&self) {
         self.gone.set(self.gone.get() + 1);
-        let mut line = self.line.borrow_mut();
-        if self.gone.get() >= FEW && self.gone.get() * 2 > line.len() {
+        if self.gone.get() >= FEW && self.gone.get() * 2 > self.line.len() {
             self.gone.set(0);
-            line.retain(|waiter| !waiter.done());
+            self.look(|line| line.retain(|waiter| !waiter.done()));
         }
     }
 
     /// Wakes the first who still waits; whether there was one.
     #[inline]
     pub(crate) fn wake_one(&self) -> bool {
-        !self.line.borrow().is_empty() && self.wake_first()
+        !self.line.is_empty() && self.wake_first()
     }
 
     fn wake_first(&self) -> bool {
         loop {
-            let Some(waiter) = self.line.borrow_mut().pop_front() else { return false };
+            let Some(waiter) = self.line.pop() else { return false };
             if waiter.complete(()) {
                 return true;
             }
@@ -80,6 +80,14 @@ impl Waiters {
 
     /// How many wait.
     pub(crate) fn len(&self) -> usize {
-        self.line.borrow().iter().filter(|waiter| !waiter.done()).count()
+        self.look(|line| line.iter().filter(|waiter| !waiter.done()).count())
+    }
+
+    /// Looks at the line, to which nobody may come meanwhile.
+    fn look<R>(&self, look: impl FnOnce(&mut VecDeque<Future<()>>) -> R) -> R {
+        let mut line = self.line.take();
+        let seen = look(&mut line);
+        self.line.replace(line);
+        seen
     }
 }

@@ -8,12 +8,13 @@
 //! The heap is Python's `heapq`, comparison by comparison, since the order in which
 //! equal items come out depends on it.
 
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 use std::cmp::Ordering;
 use std::collections::VecDeque;
 
 use crate::exceptions::{Error, ErrorKind, Result};
 use crate::fiber::without_suspending;
+use crate::sys::fifo::Fifo;
 
 /// Which item is the next. The comparison is kept here, so that only the queue that
 /// needs one asks for it.
@@ -26,11 +27,11 @@ pub(super) enum Order<T> {
 pub(super) struct Items<T> {
     order: Order<T>,
     /// By age, or a heap; empty while it is lent.
-    kept: RefCell<VecDeque<T>>,
-    /// How many there are, lent or not.
-    count: Cell<usize>,
+    kept: Fifo<T>,
     /// Whether they are being compared.
     lent: Cell<bool>,
+    /// How many they were when they were lent.
+    count: Cell<usize>,
     /// Whether they are to be dropped when they come back.
     unwanted: Cell<bool>,
 }
@@ -39,15 +40,16 @@ impl<T> Items<T> {
     pub(super) fn new(order: Order<T>) -> Items<T> {
         Items {
             order,
-            kept: RefCell::new(VecDeque::new()),
-            count: Cell::new(0),
+            kept: Fifo::new(),
             lent: Cell::new(false),
+            count: Cell::new(0),
             unwanted: Cell::new(false),
         }
     }
 
+    #[inline]
     pub(super) fn len(&self) -> usize {
-        self.count.get()
+        if self.lent.get() { self.count.get() } else { self.kept.len() }
     }
 
     /// Adds an item.
@@ -57,8 +59,7 @@ impl<T> Items<T> {
     /// Kind `Runtime` inside of a comparison.
     pub(super) fn push(&self, item: T) -> Result {
         let Order::Least(compare) = self.order else {
-            self.kept.borrow_mut().push_back(item);
-            self.count.set(self.count.get() + 1);
+            self.kept.push(item);
             return Ok(());
         };
         let mut lent = self.lend()?;
@@ -81,11 +82,8 @@ impl<T> Items<T> {
     pub(super) fn pop(&self) -> Result<Option<T>> {
         let compare = match self.order {
             Order::Oldest | Order::Newest => {
-                let mut kept = self.kept.borrow_mut();
                 let oldest = matches!(self.order, Order::Oldest);
-                let item = if oldest { kept.pop_front() } else { kept.pop_back() };
-                self.count.set(kept.len());
-                return Ok(item);
+                return Ok(if oldest { self.kept.pop() } else { self.kept.pop_newest() });
             }
             Order::Least(compare) => compare,
         };
@@ -113,7 +111,6 @@ impl<T> Items<T> {
             return VecDeque::new();
         }
         self.unwanted.set(false);
-        self.count.set(0);
         self.kept.take()
     }
 
@@ -127,6 +124,7 @@ impl<T> Items<T> {
             let text = "the items of the queue are being compared: `Ord` cannot change the queue";
             return Err(Error::text(ErrorKind::Runtime, text));
         }
+        self.count.set(self.kept.len());
         Ok(Lent { items: self, heap: self.kept.take() })
     }
 }
@@ -139,8 +137,8 @@ struct Lent<'a, T> {
 
 impl<T> Drop for Lent<'_, T> {
     fn drop(&mut self) {
-        self.items.count.set(self.heap.len());
-        self.items.kept.replace(std::mem::take(&mut self.heap));
+        let emptied = self.items.kept.replace(std::mem::take(&mut self.heap));
+        drop(emptied);
         self.items.lent.set(false);
     }
 }

@@ -112,7 +112,7 @@ impl<T> Queue<T> {
         if self.full() {
             self.wait_for_room()?;
         }
-        self.put_nowait(item)
+        self.take_in(item)
     }
 
     #[track_caller]
@@ -142,11 +142,18 @@ impl<T> Queue<T> {
     ///
     /// Kind `QueueFull`, or `QueueShutDown`; kind `Runtime` inside of an item's `Ord`.
     pub fn put_nowait(&self, item: T) -> Result {
+        // A queue that is shut down says so, be it full or not.
+        if self.full() && !self.is_shut_down.get() {
+            return Err(Error::from(ErrorKind::QueueFull));
+        }
+        self.take_in(item)
+    }
+
+    /// There is room.
+    #[inline]
+    fn take_in(&self, item: T) -> Result {
         if self.is_shut_down.get() {
             return Err(Error::from(ErrorKind::QueueShutDown));
-        }
-        if self.full() {
-            return Err(Error::from(ErrorKind::QueueFull));
         }
         let turn = Turn(self);
         self.items.push(item)?;

@@ -8,6 +8,8 @@
 //! - [`mapping`]: memory from the kernel, guard pages.
 //! - [`slab`]: one mapping for many stacks, and the stack of an address.
 //! - [`spares`]: memory of what nobody has any more, for the next.
+//! - [`cells`]: a look into a cell that does not write to it.
+//! - [`fifo`]: a queue that many have.
 //! - [`overflow`]: a stack overflow ends with a report, not a bare SIGSEGV.
 //! - [`signal`]: a signal becomes a readable descriptor.
 //! - [`accept`]: sockets that are non-blocking from the beginning.
@@ -23,8 +25,10 @@
 compile_error!("stackio maps its own coroutine stacks, which is written for Unix only so far");
 
 pub(crate) mod accept;
+pub(crate) mod cells;
 pub(crate) mod clocks;
 pub(crate) mod descriptor;
+pub(crate) mod fifo;
 mod limits;
 pub(crate) mod mapping;
 pub(crate) mod overflow;

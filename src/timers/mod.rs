@@ -157,15 +157,15 @@ impl<T: ?Sized + Timed> Timers<T> {
         remnants.into_iter().map(Entry::into_timer).collect()
     }
 
-    /// Whether there is an entry to look at by `when`.
-    #[inline]
-    pub(crate) fn may_be_due(&self, when: Instant) -> bool {
-        self.heap.peek().is_some_and(|first| first.key.when <= when)
+    /// When there is an entry to look at.
+    pub(crate) fn first_look(&self) -> Option<Instant> {
+        self.heap.peek().map(|first| first.key.when)
     }
 
     /// Whether a timer is due by `when`. Entries that come up later are left alone.
     pub(crate) fn has_due(&mut self, when: Instant) -> bool {
-        self.may_be_due(when) && self.earliest().is_some_and(|first| first <= when)
+        self.first_look().is_some_and(|first| first <= when)
+            && self.earliest().is_some_and(|first| first <= when)
     }
 
     /// The remnants that have come up: what they own is the user's, whose destructors may

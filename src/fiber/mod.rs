@@ -24,6 +24,9 @@
 
 #![allow(unsafe_code)]
 
+mod nesting;
+mod status;
+
 use std::any::Any;
 use std::cell::{Cell, UnsafeCell};
 use std::fmt;
@@ -33,8 +36,11 @@ use std::ptr;
 
 use corosensei::{Coroutine, CoroutineResult, Yielder};
 
-use crate::stack::{DEFAULT_STACK_SIZE, Stack, StackError, overflowed};
+use self::status::{State, Status};
+use crate::stack::{Stack, StackError, overflowed};
 use crate::sys::overflow;
+
+pub(crate) use self::nesting::{nested, on_another_stack};
 
 thread_local! {
     /// The innermost running fiber of this thread; null on the thread's own stack.
@@ -42,9 +48,6 @@ thread_local! {
     /// Whether code runs that must not suspend, on whatever stack.
     static FORBIDDEN: Cell<bool> = const { Cell::new(false) };
 }
-
-/// How many nested calls share a stack.
-const NESTED_CALLS: usize = 32;
 
 /// How often a body that is to end is refused to suspend.
 const REFUSALS: u16 = 100;
@@ -75,60 +78,6 @@ pub(crate) fn is_forced_unwind(payload: &(dyn Any + Send)) -> bool {
 pub(crate) trait Owner {
     /// Writes it without allocating: the writer runs in a signal handler.
     fn describe(&self, out: &mut dyn fmt::Write) -> fmt::Result;
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum State {
-    /// Not started: it has no stack yet.
-    Idle,
-    /// Has a stack and waits on it to be resumed.
-    Suspended,
-    /// On the chain of running fibers, or between two that are.
-    Running,
-    /// Its body has ended and the stack went back to the pool.
-    Finished,
-}
-
-/// All that is asked before and after each switch, in a word: so one comparison tells
-/// whether there is anything unusual. It is always written whole, since what is written in
-/// pieces cannot be read as a whole for a while.
-#[derive(Clone, Copy)]
-#[repr(C, align(8))]
-struct Status {
-    state: State,
-    /// Whether the thread was unwinding from a panic when the fiber was resumed.
-    resumed_in_panic: bool,
-    /// Whether its body is to end, and not to suspend any more.
-    ending: bool,
-    /// Whether it is resumed only to tell what is on its stack.
-    inspected: bool,
-    /// Counts the attempts to unwind; 0 in normal life.
-    unwinding: u16,
-    /// Counts the suspensions refused to a body that is to end.
-    refusals: u16,
-}
-
-impl Status {
-    const SUSPENDED: Status = Status::usual(State::Suspended);
-    const RUNNING: Status = Status::usual(State::Running);
-
-    const fn usual(state: State) -> Status {
-        Status {
-            state,
-            resumed_in_panic: false,
-            ending: false,
-            inspected: false,
-            unwinding: 0,
-            refusals: 0,
-        }
-    }
-
-    #[inline(always)]
-    fn is(self, other: Status) -> bool {
-        // SAFETY: the fields fill eight bytes, and those of an integer may be any.
-        let word = |status| unsafe { mem::transmute::<Status, u64>(status) };
-        word(self) == word(other)
-    }
 }
 
 /// A coroutine: a body on a stack of its own, and where it stands.
@@ -419,38 +368,6 @@ fn with_forbidden<R>(forbidden: bool, call: impl FnOnce() -> R) -> R {
     }
     let _former = Former(FORBIDDEN.replace(forbidden));
     call()
-}
-
-/// Calls a function that may call this again and again, as deep as data goes: every
-/// so often the next calls get a stack of their own.
-pub(crate) fn nested<R>(call: impl FnOnce() -> R) -> R {
-    thread_local! {
-        static DEPTH: Cell<usize> = const { Cell::new(0) };
-    }
-    struct Level(usize);
-    impl Drop for Level {
-        fn drop(&mut self) {
-            DEPTH.set(self.0);
-        }
-    }
-    let level = Level(DEPTH.get());
-    DEPTH.set(level.0 + 1);
-    if level.0 % NESTED_CALLS != NESTED_CALLS - 1 {
-        return call();
-    }
-    on_another_stack(call).unwrap_or_else(|call| call())
-}
-
-/// Calls a function on a stack of its own.
-///
-/// # Errors
-///
-/// The function back, if there is no stack to be had.
-pub(crate) fn on_another_stack<R, F: FnOnce() -> R>(call: F) -> Result<R, F> {
-    match Stack::allocate(DEFAULT_STACK_SIZE) {
-        Ok(stack) => Ok(corosensei::on_stack(stack, call)),
-        Err(_) => Err(call),
-    }
 }
 
 /// Writes whose stack has overflowed, if the fault is in the guard of a coroutine's
