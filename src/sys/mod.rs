@@ -5,6 +5,7 @@
 //! on; the other Unixes take the portable branch of each file.
 //!
 //! - [`limits`]: why the kernel gave no memory.
+//! - [`advice`]: advice on many ranges of memory at a time.
 //! - [`mapping`]: memory from the kernel, guard pages.
 //! - [`slab`]: one mapping for many stacks, and the stack of an address.
 //! - [`spares`]: memory of what nobody has any more, for the next.
@@ -25,6 +26,7 @@
 compile_error!("stackio maps its own coroutine stacks, which is written for Unix only so far");
 
 pub(crate) mod accept;
+pub(crate) mod advice;
 pub(crate) mod cells;
 pub(crate) mod clocks;
 pub(crate) mod descriptor;

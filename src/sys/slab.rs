@@ -15,8 +15,9 @@ use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 
 use corosensei::stack::valgrind::ValgrindStackRegistration;
 
+use super::advice::RANGES_AT_A_TIME;
 use super::limits::{why_not_guarded, why_not_mapped};
-use super::mapping::{GUARDS_AT_A_TIME, Mapping, page_size};
+use super::mapping::{Mapping, page_size};
 use crate::constants::{STACK_GUARD_SIZE, STACK_MAX_SIZE, STACK_SLAB_SIZE};
 
 /// Bytes of guard: whole pages.
@@ -102,10 +103,11 @@ impl Slab {
         Ok((top, Registration::new(bottom as *mut u8, top - bottom)))
     }
 
-    /// Guards the next slot, which begins at `limit`, and some more if there were many.
+    /// Guards the next slot, which begins at `limit`, and some more if there were many, which
+    /// get the memory of their first page as well.
     fn guard_next(&mut self, limit: usize) -> Result<(), StackError> {
         let left = self.range().len() / self.stride - self.carved;
-        let many = self.carved.clamp(1, GUARDS_AT_A_TIME).min(left);
+        let many = self.carved.clamp(1, RANGES_AT_A_TIME).min(left);
         // SAFETY: these slots have not been handed out, so nothing lies in them.
         let guarded = unsafe { self.mapping.guard_many(limit, self.stride, guard_size(), many) };
         if guarded == 0 {
@@ -114,6 +116,8 @@ impl Slab {
                 .map_err(|error| StackError::refused(self.stride, why_not_guarded, error))?;
         }
         self.guarded += guarded.max(1);
+        // Where a stack begins it is touched at once.
+        self.mapping.populate_many(limit + self.stride - page_size(), self.stride, guarded);
         Ok(())
     }
 }
