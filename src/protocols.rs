@@ -19,7 +19,7 @@ use std::rc::Rc;
 
 use crate::exceptions::{Error, ErrorKind, Result};
 use crate::reports::CallbackOutput;
-use crate::transports::interface::{Filled, Held, ProtocolRef, Receiver, Transport, busy};
+use crate::transports::interface::{Fetcher, Filled, Held, ProtocolRef, Receiver, Transport, busy};
 
 /// What is done with the bytes of a connection (`asyncio.Protocol`).
 ///
@@ -115,6 +115,12 @@ pub trait Protocol<R: CallbackOutput = ()>: 'static {
         let _ = error;
         R::done()
     }
+
+    /// Who comes for the bytes, instead of `data_received`.
+    #[doc(hidden)]
+    fn fetcher(&self) -> Option<Rc<dyn Fetcher>> {
+        None
+    }
 }
 
 /// A [`Protocol`] that has bytes read into a buffer of its own
@@ -182,6 +188,10 @@ impl<P: Protocol<R>, R: CallbackOutput> Receiver for Plain<P, R> {
         Err(Error::text(ErrorKind::Type, "the protocol has no buffer of its own"))
     }
 
+    fn fetcher(&self) -> Option<Rc<dyn Fetcher>> {
+        self.0.fetcher()
+    }
+
     fn eof_received(&mut self) -> bool {
         self.0.eof_received()
     }
@@ -224,6 +234,10 @@ impl<P: BufferedProtocol<R>, R: CallbackOutput> Receiver for Buffered<P, R> {
             self.0.buffer_updated(length).into_result()?;
         }
         Ok(Filled { room, read })
+    }
+
+    fn fetcher(&self) -> Option<Rc<dyn Fetcher>> {
+        None
     }
 
     fn eof_received(&mut self) -> bool {

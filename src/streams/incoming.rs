@@ -13,7 +13,7 @@ use crate::events::Scheduler;
 use crate::exceptions::{Error, ErrorKind, Result};
 use crate::futures::Future;
 use crate::reusable::Reusable;
-use crate::transports::interface::Transport;
+use crate::transports::interface::{Fetcher, Transport};
 
 /// asyncio's limit, in bytes.
 pub(crate) const DEFAULT_LIMIT: usize = 64 * 1024;
@@ -28,6 +28,8 @@ pub(crate) struct Incoming {
     exception: RefCell<Option<Error>>,
     /// Whether somebody waits for data, by the last of the futures.
     waited_for: Cell<bool>,
+    /// Whether the transport has something for the one who was woken.
+    offered: Cell<bool>,
     waiters: Reusable,
     /// Where the bytes come from. None if they are fed by hand, once the connection is
     /// lost, and once nobody is left who could read them.
@@ -47,6 +49,7 @@ impl Incoming {
             eof: Cell::new(false),
             exception: RefCell::new(None),
             waited_for: Cell::new(false),
+            offered: Cell::new(false),
             waiters: Reusable::default(),
             transport: RefCell::new(None),
             paused: Cell::new(false),
@@ -249,7 +252,15 @@ impl Incoming {
         self.lent.set(0);
     }
 
-    /// Waits until something has come.
+    /// Has the transport give what it has.
+    fn fetch(&self) {
+        self.offered.set(false);
+        if let Some(transport) = self.transport() {
+            transport.0.fetch();
+        }
+    }
+
+    /// Waits until something may have come.
     ///
     /// # Errors
     ///
@@ -289,5 +300,23 @@ struct Waiting<'a>(&'a Incoming);
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
         self.0.waited_for.set(false);
+        if self.0.offered.get() {
+            self.0.fetch();
+        }
+    }
+}
+
+impl Fetcher for Incoming {
+    fn offer(&self) -> bool {
+        if self.offered.get() {
+            return true;
+        }
+        let offered = self.take_waiter().is_some_and(|waiter| waiter.complete(()));
+        self.offered.set(offered);
+        offered
+    }
+
+    fn withdraw(&self) -> bool {
+        self.offered.replace(false)
     }
 }

@@ -8,7 +8,7 @@ use super::outlet::Outlet;
 use super::reader::StreamReader;
 use crate::exceptions::{Error, Result};
 use crate::protocols::Protocol;
-use crate::transports::interface::Transport;
+use crate::transports::interface::{Fetcher, Transport};
 
 /// What is called when the connection is there.
 pub(super) type OnMade = Box<dyn FnOnce(&Transport)>;
@@ -110,6 +110,10 @@ impl Protocol<Result> for StreamReaderProtocol {
         }
         self.outlet.connection_lost(error);
         Ok(())
+    }
+
+    fn fetcher(&self) -> Option<Rc<dyn Fetcher>> {
+        self.incoming.clone().map(|incoming| incoming as Rc<dyn Fetcher>)
     }
 }
 

@@ -5,10 +5,12 @@
 //! never within another call of it: what comes up while the protocol runs waits until
 //! it has returned.
 
+mod fetcher;
 mod held;
 mod protocol;
 mod sink;
 
+pub use fetcher::Fetcher;
 pub(crate) use held::{Held, busy};
 pub use protocol::ProtocolRef;
 pub(crate) use protocol::{Filled, Receiver};
@@ -58,6 +60,10 @@ pub trait ReadTransport: BaseTransport {
 
     /// The opposite.
     fn resume_reading(&self);
+
+    /// Reads what was offered to a [`Fetcher`]; only the crate's own offer something.
+    #[doc(hidden)]
+    fn fetch(&self) {}
 }
 
 /// A transport that bytes go to (`asyncio.WriteTransport`).

@@ -4,7 +4,7 @@ use std::fmt;
 use std::io;
 use std::rc::Rc;
 
-use super::Transport;
+use super::{Fetcher, Transport};
 use super::held::{Held, busy};
 use crate::exceptions::{Error, Result};
 use crate::reports::report_anywhere;
@@ -18,6 +18,8 @@ pub(crate) trait Receiver: 'static {
     fn data_received(&mut self, data: &[u8]) -> Result;
     /// Has `read` read into the protocol's own buffer; only if it is buffered.
     fn fill(&mut self, read: &mut dyn FnMut(&mut [u8]) -> io::Result<usize>) -> Result<Filled>;
+    /// Who comes for the bytes, if somebody does.
+    fn fetcher(&self) -> Option<Rc<dyn Fetcher>>;
     fn eof_received(&mut self) -> bool;
     fn pause_writing(&mut self) -> Result;
     fn resume_writing(&mut self) -> Result;
@@ -43,6 +45,7 @@ trait AnyReceiver {
     fn data_received(&self, data: &[u8]) -> Option<Result>;
     /// `None` is one without a buffer of its own.
     fn fill(&self, read: &mut dyn FnMut(&mut [u8]) -> io::Result<usize>) -> Option<Result<Filled>>;
+    fn fetcher(&self) -> Option<Rc<dyn Fetcher>>;
     fn eof_received(&self) -> Option<Result<bool>>;
     fn set_writing_paused(&self, paused: bool) -> Option<Result>;
     fn connection_lost(&self, error: Option<Error>) -> Option<Result>;
@@ -70,6 +73,10 @@ impl<P: Receiver> AnyReceiver for Held<P> {
     fn fill(&self, read: &mut dyn FnMut(&mut [u8]) -> io::Result<usize>) -> Option<Result<Filled>> {
         let fill = || self.call(|protocol| protocol.fill(read)).unwrap_or_else(|| Err(busy()));
         P::BUFFERED.then(fill)
+    }
+
+    fn fetcher(&self) -> Option<Rc<dyn Fetcher>> {
+        self.call(|protocol| Ok(protocol.fetcher()))?.ok()?
     }
 
     fn eof_received(&self) -> Option<Result<bool>> {
@@ -128,6 +135,11 @@ impl ProtocolRef {
         mut read: impl FnMut(&mut [u8]) -> io::Result<usize>,
     ) -> Option<Result<Filled>> {
         self.0.fill(&mut read)
+    }
+
+    /// Who comes for what there is to read, if somebody does.
+    pub(crate) fn fetcher(&self) -> Option<Rc<dyn Fetcher>> {
+        self.0.fetcher()
     }
 
     /// Nothing more will come. Whether the protocol wants to go on writing.

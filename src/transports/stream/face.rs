@@ -48,6 +48,7 @@ impl BaseTransport for StreamTransport {
 
     fn set_protocol(&self, protocol: ProtocolRef) {
         self.link.set_protocol(protocol);
+        self.find_fetcher();
     }
 
     fn get_protocol(&self) -> Option<ProtocolRef> {
@@ -74,6 +75,12 @@ impl ReadTransport for StreamTransport {
             && let Some(me) = self.me()
         {
             me.want(Direction::Read);
+        }
+    }
+
+    fn fetch(&self) {
+        if let Some(me) = self.me() {
+            me.receive();
         }
     }
 }

@@ -19,7 +19,7 @@ use crate::futures::Future;
 use crate::reports::drop_value;
 use crate::selectors::{Direction, Listener, Ready};
 use crate::transports::extra::{Address, LocalAddress};
-use crate::transports::interface::{ProtocolRef, Transport};
+use crate::transports::interface::{Fetcher, ProtocolRef, Transport};
 use crate::transports::link::{Link, Linked, OnLost, begin, fatal, let_go};
 use crate::transports::outgoing::Outgoing;
 use crate::transports::source::Source;
@@ -33,6 +33,8 @@ pub(crate) struct StreamTransport {
     link: Link,
     turns: Turns,
     buffer: Rc<SharedBuffer<READ_SIZE>>,
+    /// Who comes for what there is to read, if the protocol has somebody.
+    fetcher: RefCell<Option<Rc<dyn Fetcher>>>,
     /// None once it is closed.
     source: RefCell<Option<Source>>,
     /// Whether bytes come from the source, and whether it takes any.
@@ -77,6 +79,7 @@ impl StreamTransport {
             link: Link::new(event_loop.scheduler().clone(), protocol),
             turns: Turns::new(event_loop, made_at, is_shared),
             buffer: event_loop.service(SharedBuffer::default),
+            fetcher: RefCell::new(None),
             reads: source.can_read(),
             writes: source.can_write(),
             short_read_empties: source.short_read_empties(),
@@ -90,6 +93,7 @@ impl StreamTransport {
             lingering: RefCell::new(None),
         });
         begin(&transport, waiter, |transport| {
+            transport.find_fetcher();
             transport.note_outstanding();
             let is_pipe = transport.short_read_empties && !transport.writes;
             match transport.reads {
@@ -172,7 +176,9 @@ impl Listener for StreamTransport {
     fn ready(self: Rc<Self>, ready: Ready) {
         if ready.read {
             self.unread.set(Unread::Likely);
-            self.want(Direction::Read);
+            if !self.offer() {
+                self.want(Direction::Read);
+            }
         }
         if ready.write {
             match self.has_to_write() {
@@ -211,6 +217,8 @@ impl Linked for StreamTransport {
     }
 
     fn release(&self) {
+        let fetcher = self.fetcher.take();
+        drop(fetcher);
         self.let_source_go();
         let sending = self.sending.take();
         if let Some(sending) = sending {

@@ -11,6 +11,30 @@ use crate::transports::link::{deliver, fatal, raised};
 use crate::transports::turns::{Did, TakesTurns, retry};
 
 impl StreamTransport {
+    /// Asks the protocol who comes for the bytes. If somebody was to come for the one
+    /// before, he will not.
+    pub(super) fn find_fetcher(&self) {
+        let fetcher = match self.link.lost.get() {
+            true => None,
+            false => self.link.protocol().and_then(|protocol| protocol.fetcher()),
+        };
+        let former = self.fetcher.replace(fetcher);
+        if former.is_some_and(|former| former.withdraw())
+            && let Some(me) = self.me()
+        {
+            me.want(Direction::Read);
+        }
+    }
+
+    /// There is something to read; whether somebody comes for it.
+    #[inline]
+    pub(super) fn offer(&self) -> bool {
+        match &*self.fetcher.borrow() {
+            Some(fetcher) if self.link.is_reading() => fetcher.offer(),
+            _ => false,
+        }
+    }
+
     pub(super) fn receive(self: &Rc<Self>) {
         if !self.link.is_reading() || self.link.eof_received.get() || !self.reads {
             if self.is_lingering() {
