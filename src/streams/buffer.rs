@@ -3,78 +3,131 @@
 use std::cell::RefCell;
 use std::mem;
 use std::ops::Range;
+use std::thread::LocalKey;
 
 use memchr::{memchr, memmem};
 
+use crate::constants::READ_SIZE;
 use crate::exceptions::{Error, ErrorKind, LimitOverrun, Result};
 
-/// Bytes of memory that an empty buffer keeps: an idle connection is not to hold what
-/// a busy one needed.
-const KEPT_WHEN_EMPTY: usize = 4 * 1024;
+/// The memory of a small buffer, in bytes. A large one has what is read at a time.
+const SMALL: usize = 4 * 1024;
 
-/// Memory that busy buffers pass on to each other is at most so many pieces, and each of
-/// them at most so large: 2 MiB for a thread.
-const SPARES: usize = 64;
-const LARGEST_SPARE: usize = 32 * 1024;
+/// Memory that buffers pass on to each other is at most so many pieces of each size: 2 MiB
+/// for a thread.
+const SPARES: usize = 32;
 
 thread_local! {
-    /// Empty, for whoever needs more than an empty buffer keeps.
-    static SPARE: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) };
+    static SPARES_SMALL: Pile = const { RefCell::new(Vec::new()) };
+    static SPARES_LARGE: Pile = const { RefCell::new(Vec::new()) };
 }
 
-fn keep_spare(bytes: Vec<u8>) {
+/// The last that was laid down, which is warm, is taken first.
+type Pile = RefCell<Vec<Box<[u8]>>>;
+
+/// Where pieces of that size are kept, if they are.
+fn pile(size: usize) -> Option<&'static LocalKey<Pile>> {
+    match size {
+        SMALL => Some(&SPARES_SMALL),
+        READ_SIZE => Some(&SPARES_LARGE),
+        _ => None,
+    }
+}
+
+#[inline]
+fn keep_spare(bytes: Box<[u8]>) {
     // Once the thread is ending there is nobody to keep it for.
-    let _ = SPARE.try_with(|spares| {
-        let mut spares = spares.borrow_mut();
-        if spares.len() < SPARES && bytes.capacity() <= LARGEST_SPARE {
-            spares.push(bytes);
-        }
-    });
+    let _ = pile(bytes.len()).map(|pile| pile.try_with(|spares| lay_down(spares, bytes)));
 }
 
-fn take_spare() -> Option<Vec<u8>> {
-    SPARE.try_with(|spares| spares.borrow_mut().pop()).ok().flatten()
+fn lay_down(spares: &Pile, bytes: Box<[u8]>) {
+    let mut spares = spares.borrow_mut();
+    if spares.len() < SPARES {
+        spares.push(bytes);
+    }
+}
+
+/// A piece of one of the two sizes.
+#[inline]
+fn take_piece(size: usize) -> Box<[u8]> {
+    let spare = pile(size).and_then(|pile| pile.try_with(|spares| spares.borrow_mut().pop()).ok());
+    spare.flatten().unwrap_or_else(|| zeros(size))
 }
 
 /// Bytes that are taken from the front. What has been taken stays in place until
 /// it is the greater part, and room is needed.
+///
+/// An empty one holds no memory: an idle connection is not to hold what a busy one needed.
 #[derive(Default)]
 pub(crate) struct Buffer {
-    bytes: Vec<u8>,
+    bytes: Box<[u8]>,
     start: usize,
+    end: usize,
 }
 
 impl Buffer {
     pub(crate) fn unread(&self) -> &[u8] {
-        &self.bytes[self.start..]
+        &self.bytes[self.start..self.end]
     }
 
+    #[inline]
     pub(crate) fn len(&self) -> usize {
-        self.bytes.len() - self.start
+        self.end - self.start
     }
 
+    #[inline]
     pub(crate) fn is_empty(&self) -> bool {
-        self.len() == 0
+        self.start == self.end
     }
 
     pub(crate) fn extend(&mut self, data: &[u8]) {
-        let is_full = self.bytes.capacity() - self.bytes.len() < data.len();
-        if is_full && self.start * 2 >= self.bytes.len() {
-            self.bytes.drain(..self.start);
-            self.start = 0;
+        if self.end > 0 {
+            self.make_room(data.len());
+        } else {
+            self.bytes = match data.len() {
+                ..=SMALL => take_piece(SMALL),
+                ..=READ_SIZE => take_piece(READ_SIZE),
+                larger => zeros(larger),
+            };
         }
-        let is_large = data.len() > KEPT_WHEN_EMPTY.max(self.bytes.capacity());
-        if is_large && self.bytes.is_empty() {
-            self.bytes = take_spare().unwrap_or_default();
+        let end = self.end + data.len();
+        self.bytes[self.end..end].copy_from_slice(data);
+        self.end = end;
+    }
+
+    /// As [`extend`](Buffer::extend) with the first bytes of a buffer of the size that is
+    /// read at a time; if they are many, the buffer itself is kept, and another one takes
+    /// its place.
+    pub(crate) fn extend_from(&mut self, buffer: &mut Box<[u8]>, length: usize) {
+        if self.end > 0 || length < READ_SIZE / 4 {
+            return self.extend(&buffer[..length]);
         }
-        self.bytes.extend_from_slice(data);
+        self.bytes = mem::replace(buffer, take_piece(READ_SIZE));
+        self.end = length;
+    }
+
+    /// Has room for so many more at the end.
+    fn make_room(&mut self, length: usize) {
+        if self.bytes.len() - self.end >= length {
+            return;
+        }
+        let unread = self.len();
+        if self.start < unread || self.bytes.len() < unread + length {
+            let mut larger = zeros((unread + length).max(2 * self.bytes.len()));
+            larger[..unread].copy_from_slice(self.unread());
+            self.bytes = larger;
+        } else {
+            self.bytes.copy_within(self.start..self.end, 0);
+        }
+        (self.start, self.end) = (0, unread);
     }
 
     /// The next bytes, as many as that if there are.
     pub(crate) fn take(&mut self, length: usize) -> Vec<u8> {
         let length = length.min(self.len());
-        if self.start == 0 && length == self.bytes.len() && length > KEPT_WHEN_EMPTY {
-            return mem::take(&mut self.bytes);
+        if self.start == 0 && length == self.bytes.len() {
+            self.end = 0;
+            return mem::take(&mut self.bytes).into_vec();
         }
         let taken = self.unread()[..length].to_vec();
         self.skip(length);
@@ -85,12 +138,25 @@ impl Buffer {
     pub(crate) fn skip(&mut self, length: usize) {
         self.start += length.min(self.len());
         if self.is_empty() {
-            self.start = 0;
-            self.bytes.clear();
-            if self.bytes.capacity() > KEPT_WHEN_EMPTY {
-                keep_spare(mem::take(&mut self.bytes));
-            }
+            (self.start, self.end) = (0, 0);
+            keep_spare(mem::take(&mut self.bytes));
         }
+    }
+
+    /// Gives back memory, if a part of it would do: more may come, but nobody knows when.
+    #[inline]
+    pub(crate) fn shrink(&mut self) {
+        if self.len() < self.bytes.len() / 4 {
+            self.shrink_to_fit();
+        }
+    }
+
+    #[cold]
+    fn shrink_to_fit(&mut self) {
+        let fitting = self.unread().into();
+        let end = self.len();
+        keep_spare(mem::replace(&mut self.bytes, fitting));
+        (self.start, self.end) = (0, end);
     }
 
     /// Moves everything that another buffer has to the front of this one.
@@ -101,6 +167,10 @@ impl Buffer {
         mem::swap(self, front);
         front.skip(usize::MAX);
     }
+}
+
+fn zeros(length: usize) -> Box<[u8]> {
+    vec![0; length].into_boxed_slice()
 }
 
 /// The search for the first of some separators in bytes that keep coming.
@@ -178,7 +248,8 @@ fn position(bytes: &[u8], separator: &[u8]) -> Option<usize> {
 mod tests {
     use proptest::prelude::*;
 
-    use super::{Buffer, KEPT_WHEN_EMPTY};
+    use super::{Buffer, SMALL, zeros};
+    use crate::constants::READ_SIZE;
 
     /// Something that is done to a buffer, with how many bytes.
     #[derive(Clone, Debug)]
@@ -190,7 +261,7 @@ mod tests {
     }
 
     fn op() -> impl Strategy<Value = Op> {
-        let size = 0..3 * KEPT_WHEN_EMPTY;
+        let size = 0..3 * SMALL;
         prop_oneof![
             size.clone().prop_map(Op::Extend),
             size.clone().prop_map(Op::Take),
@@ -237,27 +308,51 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_one_holds_little_memory() {
+    fn an_empty_one_holds_no_memory() {
         let mut buffer = Buffer::default();
-        buffer.extend(&[0; 100_000]);
-        buffer.skip(99_999);
-        buffer.take(1);
-        assert!(buffer.bytes.capacity() <= KEPT_WHEN_EMPTY);
+        for length in [3, 100_000] {
+            buffer.extend(&vec![0; length]);
+            buffer.skip(length - 1);
+            buffer.take(1);
+            assert_eq!(buffer.bytes.len(), 0);
+        }
     }
 
     #[test]
     fn busy_ones_pass_their_memory_on() {
-        let data = [7; 4 * KEPT_WHEN_EMPTY];
+        let data = [7; 4 * SMALL];
         let (mut one, mut other) = (Buffer::default(), Buffer::default());
         one.extend(&data);
         let place = one.unread().as_ptr();
         one.skip(data.len());
         other.extend(&data);
         assert_eq!((other.unread().as_ptr(), other.unread()), (place, &data[..]));
-        assert_eq!(one.bytes.capacity(), 0);
-        // Who needs little makes its own.
+        assert_eq!(one.bytes.len(), 0);
+        // Who needs little does not take much.
         other.skip(data.len());
         one.extend(&data[..8]);
-        assert!(one.bytes.capacity() <= KEPT_WHEN_EMPTY);
+        assert_eq!(one.bytes.len(), SMALL);
+    }
+
+    #[test]
+    fn much_is_not_copied() {
+        let (mut buffer, mut read) = (Buffer::default(), zeros(READ_SIZE));
+        let place = read.as_ptr();
+        buffer.extend_from(&mut read, READ_SIZE / 4);
+        assert_eq!((buffer.unread().as_ptr(), buffer.len()), (place, READ_SIZE / 4));
+        assert_eq!(read.len(), READ_SIZE);
+        // More comes behind it, in the same memory while there is room.
+        read[0] = 1;
+        buffer.extend_from(&mut read, READ_SIZE / 2);
+        assert_eq!(buffer.unread().as_ptr(), place);
+        assert_eq!(buffer.unread()[READ_SIZE / 4], 1);
+        // And the memory goes round.
+        buffer.skip(READ_SIZE);
+        buffer.extend_from(&mut read, READ_SIZE);
+        buffer.skip(READ_SIZE - 1);
+        assert_eq!(read.as_ptr(), place);
+        // For a rest that waits for more it is not kept.
+        buffer.shrink();
+        assert_eq!((buffer.bytes.len(), buffer.unread()), (1, &[0][..]));
     }
 }

@@ -68,18 +68,29 @@ impl Incoming {
     ///
     /// Kind `Runtime` after the end.
     pub(crate) fn feed(&self, data: &[u8]) -> Result {
-        if self.eof.get() {
-            return Err(Error::text(ErrorKind::Runtime, "feed_data after feed_eof"));
-        }
+        self.check_not_ended()?;
         if data.is_empty() {
             return Ok(());
         }
         self.buffer.borrow_mut().extend(data);
         self.wake();
+        self.has_come();
+        Ok(())
+    }
+
+    #[inline]
+    fn check_not_ended(&self) -> Result {
+        match self.eof.get() {
+            true => Err(Error::text(ErrorKind::Runtime, "feed_data after feed_eof")),
+            false => Ok(()),
+        }
+    }
+
+    #[inline]
+    fn has_come(&self) {
         if !self.paused.get() && self.buffered() > self.limit.saturating_mul(2) {
             self.pause();
         }
-        Ok(())
     }
 
     #[cold]
@@ -256,7 +267,7 @@ impl Incoming {
     fn fetch(&self) {
         self.offered.set(false);
         if let Some(transport) = self.transport() {
-            transport.0.fetch();
+            transport.0.fetch(self);
         }
     }
 
@@ -273,6 +284,7 @@ impl Incoming {
             return Err(waited_for(operation));
         }
         let waiter = self.waiters.get(&Scheduler::running()?, || "data of a stream");
+        self.buffer.borrow_mut().shrink();
         self.waited_for.set(true);
         let _waiting = Waiting(self);
         // Who wants more than the limit would wait for ever for what is held back.
@@ -314,6 +326,13 @@ impl Fetcher for Incoming {
         let offered = self.take_waiter().is_some_and(|waiter| waiter.complete(()));
         self.offered.set(offered);
         offered
+    }
+
+    fn take_in(&self, buffer: &mut Box<[u8]>, length: usize) -> Result {
+        self.check_not_ended()?;
+        self.buffer.borrow_mut().extend_from(buffer, length);
+        self.has_come();
+        Ok(())
     }
 
     fn withdraw(&self) -> bool {

@@ -63,7 +63,9 @@ pub trait ReadTransport: BaseTransport {
 
     /// Reads what was offered to a [`Fetcher`]; only the crate's own offer something.
     #[doc(hidden)]
-    fn fetch(&self) {}
+    fn fetch(&self, fetcher: &dyn Fetcher) {
+        let _ = fetcher;
+    }
 }
 
 /// A transport that bytes go to (`asyncio.WriteTransport`).

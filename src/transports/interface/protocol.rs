@@ -4,8 +4,8 @@ use std::fmt;
 use std::io;
 use std::rc::Rc;
 
-use super::{Fetcher, Transport};
 use super::held::{Held, busy};
+use super::{Fetcher, Transport};
 use crate::exceptions::{Error, Result};
 use crate::reports::report_anywhere;
 

@@ -14,7 +14,7 @@ use crate::selectors::Direction;
 use crate::sys::descriptor::unsent;
 use crate::transports::extra::{Address, ExtraInfo};
 use crate::transports::interface::{
-    BaseTransport, FileSink, ProtocolRef, ReadTransport, WriteTransport,
+    BaseTransport, Fetcher, FileSink, ProtocolRef, ReadTransport, WriteTransport,
 };
 use crate::transports::link::{check_flow, force_close};
 use crate::transports::source::Source;
@@ -78,9 +78,9 @@ impl ReadTransport for StreamTransport {
         }
     }
 
-    fn fetch(&self) {
+    fn fetch(&self, fetcher: &dyn Fetcher) {
         if let Some(me) = self.me() {
-            me.receive();
+            me.receive_for(fetcher);
         }
     }
 }

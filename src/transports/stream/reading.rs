@@ -6,7 +6,7 @@ use std::rc::Rc;
 use super::StreamTransport;
 use super::lingering::Unread;
 use crate::selectors::Direction;
-use crate::transports::interface::{Filled, ProtocolRef};
+use crate::transports::interface::{Fetcher, Filled, ProtocolRef};
 use crate::transports::link::{deliver, fatal, raised};
 use crate::transports::turns::{Did, TakesTurns, retry};
 
@@ -35,8 +35,13 @@ impl StreamTransport {
         }
     }
 
+    #[inline]
+    fn is_receiving(&self) -> bool {
+        self.link.is_reading() && !self.link.eof_received.get() && self.reads
+    }
+
     pub(super) fn receive(self: &Rc<Self>) {
-        if !self.link.is_reading() || self.link.eof_received.get() || !self.reads {
+        if !self.is_receiving() {
             if self.is_lingering() {
                 self.throw_away();
             }
@@ -64,6 +69,26 @@ impl StreamTransport {
                     raised(self, "data_received", error);
                 }
                 self.has_read(length, buffer.len());
+            }
+            read => self.has_read_nothing(read),
+        }
+        self.buffer.give_back(buffer);
+    }
+
+    /// For somebody who comes for it.
+    #[inline]
+    pub(super) fn receive_for(self: &Rc<Self>, fetcher: &dyn Fetcher) {
+        if !self.is_receiving() {
+            return;
+        }
+        let mut buffer = self.buffer.take();
+        let room = buffer.len();
+        match self.read(&mut buffer) {
+            Ok(length @ 1..) => {
+                if let Err(error) = fetcher.take_in(&mut buffer, length) {
+                    raised(self, "data_received", error);
+                }
+                self.has_read(length, room);
             }
             read => self.has_read_nothing(read),
         }
