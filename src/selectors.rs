@@ -45,16 +45,17 @@ pub(crate) trait Listener {
     }
 }
 
-/// A descriptor that the loop watches.
+/// A descriptor that the loop watches. What an event needs is in front.
+#[repr(C)]
 pub(crate) struct Registration {
-    driver: Rc<Driver>,
-    fd: RawFd,
-    registered_at: &'static Location<'static>,
-    place: Cell<usize>,
     token: Cell<Token>,
+    listener: RefCell<Option<Rc<dyn Listener>>>,
     read: Side,
     write: Side,
-    listener: RefCell<Option<Rc<dyn Listener>>>,
+    driver: Rc<Driver>,
+    registered_at: &'static Location<'static>,
+    place: Cell<usize>,
+    fd: RawFd,
 }
 
 impl Registration {

@@ -60,28 +60,30 @@ impl Told for ProtocolRef {
     }
 }
 
-/// The part of a transport that does not depend on what carries the bytes.
+/// The part of a transport that does not depend on what carries the bytes. What is needed
+/// most often is first.
+#[repr(C)]
 pub(crate) struct Link<P: Told = ProtocolRef> {
-    pub(crate) scheduler: Rc<Scheduler>,
-    protocol: RefCell<Option<P>>,
-    pub(crate) flow: FlowControl,
-    /// Whether the protocol has been told to pause writing.
-    told_paused: Cell<bool>,
-    /// Whether reading is paused by the protocol.
-    pub(crate) paused: Cell<bool>,
     /// Whether it is closing, or lost already.
     pub(crate) closing: Cell<bool>,
+    /// Whether reading is paused by the protocol.
+    pub(crate) paused: Cell<bool>,
     /// Whether the end of the stream is to be sent, or has been.
     pub(crate) eof_written: Cell<bool>,
     /// Whether the end of the stream has come.
     pub(crate) eof_received: Cell<bool>,
     /// Whether `connection_lost` has been called, or will be.
     pub(crate) lost: Cell<bool>,
-    /// What `connection_lost` is given if nothing goes wrong while it closes.
-    reason: RefCell<Option<Error>>,
+    /// Whether the protocol has been told to pause writing.
+    told_paused: Cell<bool>,
     /// Whether its owner has closed or aborted it, and is not told yet.
     ended_here: Cell<bool>,
     refused: Cell<bool>,
+    protocol: RefCell<Option<P>>,
+    pub(crate) scheduler: Rc<Scheduler>,
+    pub(crate) flow: FlowControl,
+    /// What `connection_lost` is given if nothing goes wrong while it closes.
+    reason: RefCell<Option<Error>>,
     on_lost: RefCell<Few<OnLost>>,
     /// Where the scheduler keeps the transport, until it is lost.
     place: Cell<Option<usize>>,

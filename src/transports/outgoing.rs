@@ -14,11 +14,12 @@ const PIECE: usize = 16 * 1024;
 /// Bytes in the order in which they were written: whole buffers that were given away,
 /// and copies of what was only lent, put together.
 #[derive(Default)]
+#[repr(C)]
 pub(crate) struct Outgoing {
+    length: usize,
     pieces: VecDeque<Bytes>,
     /// The last of them, which still grows.
     tail: BytesMut,
-    length: usize,
 }
 
 /// What was written of it.

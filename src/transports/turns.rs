@@ -43,20 +43,22 @@ pub(crate) enum Did {
     Nothing,
 }
 
-/// What a transport has to do, and how it comes to do it.
+/// What a transport has to do, and how it comes to do it. What is needed most often is
+/// last.
+#[repr(C)]
 pub(crate) struct Turns {
     driver: Rc<Driver>,
-    registration: OnceCell<Rc<Registration>>,
+    made_at: &'static Location<'static>,
+    context: OwnContext,
+    /// Whether somebody may have a copy of the descriptor, by which it goes on.
+    is_shared: bool,
+    /// Whether the loop counts it as something that will be heard of.
+    outstanding: Cell<bool>,
     /// Whether it is in the queue, and what for.
     queued: Cell<bool>,
     to_read: Cell<bool>,
     to_write: Cell<bool>,
-    /// Whether the loop counts it as something that will be heard of.
-    outstanding: Cell<bool>,
-    context: OwnContext,
-    made_at: &'static Location<'static>,
-    /// Whether somebody may have a copy of the descriptor, by which it goes on.
-    is_shared: bool,
+    registration: OnceCell<Rc<Registration>>,
 }
 
 impl Turns {
