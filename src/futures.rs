@@ -123,9 +123,15 @@ impl<T: 'static> Future<T> {
     #[inline]
     #[track_caller]
     pub(crate) fn renew(&mut self, scheduler: &Rc<Scheduler>) -> bool {
+        Rc::ptr_eq(&self.core().scheduler, scheduler) && self.renew_here()
+    }
+
+    /// The same of the loop whose it is.
+    #[inline]
+    #[track_caller]
+    pub(crate) fn renew_here(&mut self) -> bool {
         let created_at = Location::caller();
-        let is_ours = Rc::ptr_eq(&self.core().scheduler, scheduler);
-        is_ours && Rc::get_mut(&mut self.0).is_some_and(|only| only.renew(created_at))
+        Rc::get_mut(&mut self.0).is_some_and(|only| only.renew(created_at))
     }
 
     #[inline]

@@ -7,6 +7,7 @@ use std::cell::Cell;
 use std::rc::Rc;
 
 use crate::events::Scheduler;
+use crate::exceptions::Result;
 use crate::futures::Future;
 use crate::subjects::Subject;
 
@@ -36,6 +37,31 @@ impl Reusable {
         };
         self.0.set(Some(future.clone()));
         future
+    }
+
+    /// The same for the loop that runs here.
+    ///
+    /// # Errors
+    ///
+    /// Kind `Runtime` if none runs.
+    #[track_caller]
+    #[inline(always)]
+    pub(crate) fn get_here<S: Subject>(&self, subject: impl FnOnce() -> S) -> Result<Future<()>> {
+        if let Some(mut last) = self.0.take()
+            // While a loop iterates there is no other that runs.
+            && last.core().scheduler.iterating.get()
+            && last.renew_here()
+        {
+            self.0.set(Some(last.clone()));
+            return Ok(last);
+        }
+        self.get_another(subject)
+    }
+
+    #[cold]
+    #[track_caller]
+    fn get_another<S: Subject>(&self, subject: impl FnOnce() -> S) -> Result<Future<()>> {
+        Ok(self.get(&Scheduler::running()?, subject))
     }
 
     /// The one that was given out last.

@@ -7,9 +7,9 @@
 //! ```
 
 use std::cell::{Cell, RefCell};
+use std::mem;
 
 use super::buffer::{Buffer, Search};
-use crate::events::Scheduler;
 use crate::exceptions::{Error, ErrorKind, Result};
 use crate::futures::Future;
 use crate::reusable::Reusable;
@@ -247,7 +247,7 @@ impl Incoming {
 
     /// Gives out all that there is, in place of the empty buffer that it is given.
     pub(crate) fn lend(&self, lent: &mut Buffer) {
-        std::mem::swap(&mut *self.buffer.borrow_mut(), lent);
+        mem::swap(&mut *self.buffer.borrow_mut(), lent);
         self.lent.set(lent.len());
     }
 
@@ -283,10 +283,10 @@ impl Incoming {
         if self.waited_for.get() {
             return Err(waited_for(operation));
         }
-        let waiter = self.waiters.get(&Scheduler::running()?, || "data of a stream");
+        let waiter = self.waiters.get_here(|| "data of a stream")?;
         self.buffer.borrow_mut().shrink();
         self.waited_for.set(true);
-        let _waiting = Waiting(self);
+        let waiting = Waiting(self);
         // Who wants more than the limit would wait for ever for what is held back.
         if self.paused.get() {
             self.resume();
@@ -295,7 +295,13 @@ impl Incoming {
                 return waiter.result();
             }
         }
-        waiter.settle()
+        waiter.settle()?;
+        mem::forget(waiting);
+        self.waited_for.set(false);
+        if self.offered.get() {
+            self.fetch();
+        }
+        Ok(())
     }
 }
 

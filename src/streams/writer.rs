@@ -106,6 +106,7 @@ impl StreamWriter {
     /// [`write_eof`](StreamWriter::write_eof) is dropped, and the exception handler is
     /// told so, once. What is written after the connection is lost is dropped: `drain`
     /// says so.
+    #[inline]
     pub fn write(&self, data: &[u8]) {
         self.transport().write(data);
     }
@@ -191,6 +192,7 @@ impl StreamWriter {
     }
 
     /// Whether it is closed or about to be (`writer.is_closing`).
+    #[inline]
     pub fn is_closing(&self) -> bool {
         self.transport().is_closing()
     }

@@ -21,6 +21,7 @@ impl Transport {
     /// told so, once; [`try_write`](Transport::try_write) gives the error. What is
     /// written after the connection was lost is dropped, as in asyncio: the protocol is
     /// told by `connection_lost`.
+    #[inline]
     pub fn write(&self, data: &[u8]) {
         self.tell_refusal(self.try_write(data));
     }
@@ -31,6 +32,7 @@ impl Transport {
     ///
     /// Kind `Runtime` after `close` or `write_eof`, or for a pipe that is only read;
     /// kind `Io` if the connection is lost.
+    #[inline]
     pub fn try_write(&self, data: &[u8]) -> Result {
         self.0.try_write(data)
     }
@@ -87,12 +89,18 @@ impl Transport {
         self.0.can_write_eof()
     }
 
+    #[inline]
     fn tell_refusal(&self, written: Result) {
-        match written {
-            Ok(()) => {}
-            // Lost: the protocol is told.
-            Err(error) if error.kind() == ErrorKind::Io => {}
-            Err(error) => self.0.write_refused(error),
+        if let Err(error) = written {
+            self.refuse(error);
+        }
+    }
+
+    #[cold]
+    fn refuse(&self, error: Error) {
+        // Of one that is lost the protocol is told.
+        if error.kind() != ErrorKind::Io {
+            self.0.write_refused(error);
         }
     }
 
@@ -123,6 +131,7 @@ impl Transport {
     }
 
     /// Whether it is closed or about to be (`transport.is_closing`).
+    #[inline]
     pub fn is_closing(&self) -> bool {
         self.0.is_closing()
     }

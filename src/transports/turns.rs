@@ -80,6 +80,12 @@ impl Turns {
         }
     }
 
+    /// What the selector knows of the descriptor, once it watches it.
+    #[inline]
+    pub(crate) fn registration(&self) -> Option<&Registration> {
+        self.registration.get().map(|registration| &**registration)
+    }
+
     /// Where its owner made it.
     pub(crate) fn made_at(&self) -> &'static Location<'static> {
         self.made_at

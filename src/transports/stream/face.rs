@@ -79,9 +79,7 @@ impl ReadTransport for StreamTransport {
     }
 
     fn fetch(&self, fetcher: &dyn Fetcher) {
-        if let Some(me) = self.me() {
-            me.receive_for(fetcher);
-        }
+        self.receive_for(fetcher);
     }
 }
 

@@ -5,6 +5,7 @@ use std::rc::Rc;
 
 use super::StreamTransport;
 use super::lingering::Unread;
+use crate::exceptions::Result;
 use crate::selectors::Direction;
 use crate::transports::interface::{Fetcher, Filled, ProtocolRef};
 use crate::transports::link::{deliver, fatal, raised};
@@ -77,22 +78,48 @@ impl StreamTransport {
 
     /// For somebody who comes for it.
     #[inline]
-    pub(super) fn receive_for(self: &Rc<Self>, fetcher: &dyn Fetcher) {
+    pub(super) fn receive_for(&self, fetcher: &dyn Fetcher) {
         if !self.is_receiving() {
             return;
         }
         let mut buffer = self.buffer.take();
         let room = buffer.len();
-        match self.read(&mut buffer) {
-            Ok(length @ 1..) => {
-                if let Err(error) = fetcher.take_in(&mut buffer, length) {
-                    raised(self, "data_received", error);
-                }
-                self.has_read(length, room);
-            }
-            read => self.has_read_nothing(read),
-        }
+        let read = self.read(&mut buffer);
+        let taken = match read {
+            Ok(length @ 1..) => fetcher.take_in(&mut buffer, length),
+            _ => Ok(()),
+        };
         self.buffer.give_back(buffer);
+        match (read, taken) {
+            (Ok(length), Ok(())) if length > 0 && length < room && self.has_read_all() => {}
+            (read, taken) => self.has_fetched(read, taken, room),
+        }
+    }
+
+    /// That was all there was, as a short read says, and the end has not come; false if that
+    /// is not known.
+    #[inline]
+    fn has_read_all(&self) -> bool {
+        let Some(registration) = self.turns.registration() else { return false };
+        if !self.short_read_empties || self.link.closing.get() {
+            return false;
+        }
+        self.unread.set(Unread::None);
+        registration.drained(Direction::Read);
+        !registration.may_be_ready(Direction::Read)
+    }
+
+    /// There may be more, or the end has come.
+    #[cold]
+    fn has_fetched(&self, read: io::Result<usize>, taken: Result, room: usize) {
+        let Some(me) = self.me() else { return };
+        if let Err(error) = taken {
+            raised(&me, "data_received", error);
+        }
+        match read {
+            Ok(length @ 1..) => me.has_read(length, room),
+            read => me.has_read_nothing(read),
+        }
     }
 
     #[inline(always)]
