@@ -3,10 +3,10 @@
 //! Who waits again and again for the same thing needs a future each time, and most
 //! often nobody has the one before any more: then it is made new instead of another.
 
-use std::cell::Cell;
-use std::rc::Rc;
+use std::cell::{Cell, OnceCell, RefCell};
+use std::rc::{Rc, Weak};
 
-use crate::events::Scheduler;
+use crate::events::{Kept, Scheduler};
 use crate::exceptions::Result;
 use crate::futures::Future;
 use crate::subjects::Subject;
@@ -70,6 +70,76 @@ impl Reusable {
         let last = self.0.take();
         self.0.set(last.clone());
         last
+    }
+}
+
+/// The same for what may belong to the loop itself, as what an exception handler has
+/// captured does: the future, which has the loop, is dropped when the loop is closed.
+#[derive(Default)]
+pub(crate) struct Spare(OnceCell<Rc<Place>>);
+
+#[derive(Default)]
+struct Place {
+    reusable: Reusable,
+    /// The loop that keeps this, and where.
+    kept: RefCell<Option<(Weak<Scheduler>, usize)>>,
+}
+
+impl Spare {
+    /// As [`Reusable::get`].
+    #[track_caller]
+    #[inline]
+    pub(crate) fn get<S: Subject>(
+        &self,
+        scheduler: &Rc<Scheduler>,
+        subject: impl FnOnce() -> S,
+    ) -> Future<()> {
+        let place = self.0.get_or_init(Rc::default);
+        let future = place.reusable.get(scheduler, subject);
+        if !place.is_kept_by(scheduler) {
+            place.keep(scheduler);
+        }
+        future
+    }
+}
+
+impl Drop for Spare {
+    fn drop(&mut self) {
+        if let Some(place) = self.0.get() {
+            place.leave();
+        }
+    }
+}
+
+impl Place {
+    #[inline]
+    fn is_kept_by(&self, scheduler: &Rc<Scheduler>) -> bool {
+        let kept = self.kept.borrow();
+        kept.as_ref().is_some_and(|(keeper, _)| keeper.as_ptr() == Rc::as_ptr(scheduler))
+    }
+
+    /// Has the loop keep this.
+    #[cold]
+    fn keep(self: &Rc<Self>, scheduler: &Rc<Scheduler>) {
+        self.leave();
+        let at = scheduler.keep(self.clone());
+        *self.kept.borrow_mut() = Some((Rc::downgrade(scheduler), at));
+    }
+
+    fn leave(&self) {
+        let kept = self.kept.take();
+        if let Some((scheduler, at)) = kept
+            && let Some(scheduler) = scheduler.upgrade()
+        {
+            scheduler.forget(at);
+        }
+    }
+}
+
+impl Kept for Place {
+    fn let_go(&self) {
+        let (kept, last) = (self.kept.take(), self.reusable.0.take());
+        drop((kept, last));
     }
 }
 

@@ -7,7 +7,7 @@ use std::rc::Rc;
 use crate::events::Scheduler;
 use crate::exceptions::Result;
 use crate::futures::Future;
-use crate::reusable::Reusable;
+use crate::reusable::Spare;
 use crate::subjects::Subject;
 use crate::sys::fifo::Fifo;
 
@@ -22,7 +22,7 @@ const FEW: usize = 32;
 pub(crate) struct Waiters {
     line: Fifo<Future<()>>,
     gone: Cell<usize>,
-    last: Reusable,
+    last: Spare,
 }
 
 impl Waiters {

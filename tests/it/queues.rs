@@ -8,8 +8,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 
 use stackio::{
-    ErrorKind, LifoQueue, PriorityQueue, Queue, Result, Runner, VirtualClock, millis, sleep, spawn,
-    task_group, yield_now,
+    ErrorKind, LifoQueue, PriorityQueue, Queue, Result, Runner, VirtualClock, get_running_loop,
+    millis, sleep, spawn, task_group, yield_now,
 };
 
 fn run<T: 'static>(main: impl FnOnce() -> Result<T> + 'static) -> Result<T> {
@@ -273,4 +273,25 @@ fn a_shutdown_from_a_comparison_drops_the_items_when_it_has_ended() {
         Ok(())
     })
     .unwrap();
+}
+
+#[test]
+fn a_queue_that_the_loop_owns_goes_with_it() {
+    let token = Rc::new(());
+    for debug in [false, true] {
+        let mine = token.clone();
+        run(move || {
+            let (queue, event_loop) = (Rc::new(Queue::new(0)), get_running_loop()?);
+            let theirs = queue.clone();
+            let waits = spawn(move || theirs.get());
+            yield_now()?;
+            queue.put_nowait(1)?;
+            assert_eq!(waits.join()?, 1);
+            event_loop.set_debug(debug);
+            event_loop.set_exception_handler(move |_| drop((queue.qsize(), mine.clone())));
+            Ok(())
+        })
+        .unwrap();
+    }
+    assert_eq!(Rc::strong_count(&token), 1);
 }
