@@ -25,18 +25,10 @@ impl Reusable {
         scheduler: &Rc<Scheduler>,
         subject: impl FnOnce() -> S,
     ) -> Future<()> {
-        let mut last = self.0.take();
-        // Not by a closure, which would not know from where this is called.
-        let again = match &mut last {
-            Some(last) => last.renew(scheduler),
-            None => false,
-        };
-        let future = match last {
-            Some(last) if again => last,
-            _in_use => another(subject(), scheduler),
-        };
-        self.0.set(Some(future.clone()));
-        future
+        match self.again(scheduler) {
+            Some(future) => future,
+            None => self.another(subject(), scheduler),
+        }
     }
 
     /// The same for the loop that runs here.
@@ -47,21 +39,42 @@ impl Reusable {
     #[track_caller]
     #[inline(always)]
     pub(crate) fn get_here<S: Subject>(&self, subject: impl FnOnce() -> S) -> Result<Future<()>> {
+        // While a loop iterates there is no other that runs.
         if let Some(mut last) = self.0.take()
-            // While a loop iterates there is no other that runs.
             && last.core().scheduler.iterating.get()
             && last.renew_here()
         {
             self.0.set(Some(last.clone()));
             return Ok(last);
         }
-        self.get_another(subject)
+        self.another_here(subject)
     }
 
     #[cold]
     #[track_caller]
-    fn get_another<S: Subject>(&self, subject: impl FnOnce() -> S) -> Result<Future<()>> {
-        Ok(self.get(&Scheduler::running()?, subject))
+    fn another_here<S: Subject>(&self, subject: impl FnOnce() -> S) -> Result<Future<()>> {
+        Ok(self.another(subject(), &Scheduler::running()?))
+    }
+
+    /// The last one, if nobody has it any more.
+    #[track_caller]
+    #[inline(always)]
+    fn again(&self, scheduler: &Rc<Scheduler>) -> Option<Future<()>> {
+        let mut last = self.0.take()?;
+        if !last.renew(scheduler) {
+            return None;
+        }
+        self.0.set(Some(last.clone()));
+        Some(last)
+    }
+
+    /// Apart, for it takes much more room on the stack than to use one again.
+    #[cold]
+    #[track_caller]
+    fn another(&self, subject: impl Subject, scheduler: &Rc<Scheduler>) -> Future<()> {
+        let future = Future::about(subject, scheduler.clone());
+        self.0.set(Some(future.clone()));
+        future
     }
 
     /// The one that was given out last.
@@ -94,12 +107,21 @@ impl Spare {
         scheduler: &Rc<Scheduler>,
         subject: impl FnOnce() -> S,
     ) -> Future<()> {
-        let place = self.0.get_or_init(Rc::default);
-        let future = place.reusable.get(scheduler, subject);
-        if !place.is_kept_by(scheduler) {
-            place.keep(scheduler);
+        // Not by a closure, which would not know from where this is called.
+        if let Some(place) = self.0.get()
+            && let Some(future) = place.reusable.again(scheduler)
+        {
+            return future;
         }
-        future
+        self.another(subject(), scheduler)
+    }
+
+    #[cold]
+    #[track_caller]
+    fn another(&self, subject: impl Subject, scheduler: &Rc<Scheduler>) -> Future<()> {
+        let place = self.0.get_or_init(Rc::default);
+        place.be_kept_by(scheduler);
+        place.reusable.another(subject, scheduler)
     }
 }
 
@@ -112,15 +134,11 @@ impl Drop for Spare {
 }
 
 impl Place {
-    #[inline]
-    fn is_kept_by(&self, scheduler: &Rc<Scheduler>) -> bool {
-        let kept = self.kept.borrow();
-        kept.as_ref().is_some_and(|(keeper, _)| keeper.as_ptr() == Rc::as_ptr(scheduler))
-    }
-
-    /// Has the loop keep this.
-    #[cold]
-    fn keep(self: &Rc<Self>, scheduler: &Rc<Scheduler>) {
+    fn be_kept_by(self: &Rc<Self>, scheduler: &Rc<Scheduler>) {
+        let keeper = self.kept.borrow().as_ref().map(|(keeper, _)| keeper.as_ptr());
+        if keeper == Some(Rc::as_ptr(scheduler)) {
+            return;
+        }
         self.leave();
         let at = scheduler.keep(self.clone());
         *self.kept.borrow_mut() = Some((Rc::downgrade(scheduler), at));
@@ -141,13 +159,6 @@ impl Kept for Place {
         let (kept, last) = (self.kept.take(), self.reusable.0.take());
         drop((kept, last));
     }
-}
-
-/// Apart, for it takes much more room on the stack than to use one again.
-#[cold]
-#[track_caller]
-fn another(subject: impl Subject, scheduler: &Rc<Scheduler>) -> Future<()> {
-    Future::about(subject, scheduler.clone())
 }
 
 #[cfg(test)]

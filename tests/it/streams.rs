@@ -1,5 +1,6 @@
 //! Streams: what is read does not depend on how it was fed; limits, ends, errors.
 
+mod coming;
 mod ends;
 mod flow;
 mod opening;
