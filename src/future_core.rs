@@ -141,6 +141,7 @@ impl FutureCore {
     }
 
     /// As [`new`](FutureCore::new), in the place of one that nobody has any more.
+    #[inline]
     pub(crate) fn renew(&mut self, created_at: &'static Location<'static>) {
         self.report_unretrieved(|| None);
         self.state.set(State::Pending);

@@ -19,7 +19,7 @@ impl Reusable {
     /// A pending future. It is another one for everybody who can tell, by its number
     /// too; only what it stands for is that of the first.
     #[track_caller]
-    #[inline]
+    #[inline(always)]
     pub(crate) fn get<S: Subject>(
         &self,
         scheduler: &Rc<Scheduler>,

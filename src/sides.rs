@@ -69,7 +69,7 @@ impl Side {
 
     /// The future that is done when it becomes ready; none if somebody else waits for it
     /// already.
-    #[inline]
+    #[inline(always)]
     #[track_caller]
     pub(crate) fn waiter(
         &self,

@@ -52,6 +52,7 @@ impl<S: AsFd> Limited<S> {
     }
 
     /// Tries an operation that writes, until it does not block.
+    #[inline(always)]
     #[track_caller]
     pub(super) fn writing<T>(&self, operation: impl FnMut(&S) -> io::Result<T>) -> io::Result<T> {
         self.io.attempt(Direction::Write, self.write_limit.get(), operation)
@@ -109,9 +110,22 @@ where
         self.read_with(wanted, |mut socket| socket.read_vectored(buffers))
     }
 
+    #[inline(always)]
     #[track_caller]
     pub(super) fn write(&self, buffer: &[u8]) -> io::Result<usize> {
         self.write_with(buffer.len(), |mut socket| socket.write(buffer))
+    }
+
+    /// As std's, but most often one write does it.
+    #[track_caller]
+    pub(super) fn write_all(&self, mut buffer: &[u8]) -> io::Result<()> {
+        while !buffer.is_empty() {
+            match self.write(buffer)? {
+                0 => return Err(nothing_written()),
+                count => buffer = &buffer[count..],
+            }
+        }
+        Ok(())
     }
 
     #[track_caller]
@@ -134,6 +148,7 @@ where
         Ok(count)
     }
 
+    #[inline(always)]
     #[track_caller]
     fn write_with(
         &self,
@@ -146,6 +161,11 @@ where
         }
         Ok(count)
     }
+}
+
+#[cold]
+fn nothing_written() -> io::Error {
+    io::Error::new(io::ErrorKind::WriteZero, "failed to write whole buffer")
 }
 
 /// A timeout of zero would be none at all; std refuses it as well.
@@ -257,6 +277,11 @@ macro_rules! reads_and_writes {
             #[track_caller]
             fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
                 self.0.write(buffer)
+            }
+
+            #[track_caller]
+            fn write_all(&mut self, buffer: &[u8]) -> io::Result<()> {
+                self.0.write_all(buffer)
             }
 
             #[track_caller]

@@ -47,7 +47,7 @@ fn lay_down(spares: &Pile, bytes: Box<[u8]>) {
     }
 }
 
-/// A piece of one of the two sizes.
+/// A piece of that size, a spare one if such are kept.
 #[inline]
 fn take_piece(size: usize) -> Box<[u8]> {
     let spare = pile(size).and_then(|pile| pile.try_with(|spares| spares.borrow_mut().pop()).ok());
@@ -84,11 +84,8 @@ impl Buffer {
         if self.end > 0 {
             self.make_room(data.len());
         } else {
-            self.bytes = match data.len() {
-                ..=SMALL => take_piece(SMALL),
-                ..=READ_SIZE => take_piece(READ_SIZE),
-                larger => zeros(larger),
-            };
+            let length = data.len();
+            self.bytes = take_piece(if length <= SMALL { SMALL } else { length.max(READ_SIZE) });
         }
         let end = self.end + data.len();
         self.bytes[self.end..end].copy_from_slice(data);
