@@ -1,8 +1,7 @@
 //! The part of a future that does not know the type of its result.
 //!
-//! State, error and done callbacks live in a [`FutureCore`]; the traits are what
-//! tasks and combinators see of a future. There are several sorts of them: plain
-//! ones, tasks, gathers, shields; they differ in how they are cancelled.
+//! State, error and done callbacks live in a [`FutureCore`]; the traits are what tasks and
+//! combinators see of a future: a plain one, a task, a gather. They are cancelled each its way.
 
 use std::any::Any;
 use std::cell::{Cell, RefCell};
@@ -140,7 +139,7 @@ impl FutureCore {
         }
     }
 
-    /// As [`new`](FutureCore::new), in the place of one that nobody has any more.
+    /// As [`new`](FutureCore::new), in place of one that nobody has any more.
     #[inline]
     pub(crate) fn renew(&mut self, created_at: &'static Location<'static>) {
         self.report_unretrieved(|| None);
