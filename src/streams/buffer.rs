@@ -10,34 +10,30 @@ use memchr::{memchr, memmem};
 use crate::constants::READ_SIZE;
 use crate::exceptions::{Error, ErrorKind, LimitOverrun, Result};
 
-/// The memory of a small buffer, in bytes. A large one has what is read at a time.
+/// The memory of a small buffer, in bytes.
 const SMALL: usize = 4 * 1024;
 
-/// Memory that buffers pass on to each other is at most so many pieces of each size: 2 MiB
-/// for a thread.
+/// Memory that buffers pass on to each other is at most so many small pieces, and so many
+/// that are larger, though none of them than what is read at a time: 2 MiB for a thread.
 const SPARES: usize = 32;
-
-thread_local! {
-    static SPARES_SMALL: Pile = const { RefCell::new(Vec::new()) };
-    static SPARES_LARGE: Pile = const { RefCell::new(Vec::new()) };
-}
 
 /// The last that was laid down, which is warm, is taken first.
 type Pile = RefCell<Vec<Box<[u8]>>>;
 
-/// Where pieces of that size are kept, if they are.
-fn pile(size: usize) -> Option<&'static LocalKey<Pile>> {
-    match size {
-        SMALL => Some(&SPARES_SMALL),
-        READ_SIZE => Some(&SPARES_LARGE),
-        _ => None,
-    }
+thread_local! {
+    static SMALL_SPARES: Pile = const { RefCell::new(Vec::new()) };
+    static LARGE_SPARES: Pile = const { RefCell::new(Vec::new()) };
 }
 
 #[inline]
 fn keep_spare(bytes: Box<[u8]>) {
+    let pile = match bytes.len() {
+        SMALL => &SMALL_SPARES,
+        length if SMALL < length && length <= READ_SIZE => &LARGE_SPARES,
+        _ => return,
+    };
     // Once the thread is ending there is nobody to keep it for.
-    let _ = pile(bytes.len()).map(|pile| pile.try_with(|spares| lay_down(spares, bytes)));
+    let _ = pile.try_with(|spares| lay_down(spares, bytes));
 }
 
 fn lay_down(spares: &Pile, bytes: Box<[u8]>) {
@@ -47,11 +43,11 @@ fn lay_down(spares: &Pile, bytes: Box<[u8]>) {
     }
 }
 
-/// A piece of that size, a spare one if such are kept.
+/// The spare that was laid down last, if it is so large.
 #[inline]
-fn take_piece(size: usize) -> Box<[u8]> {
-    let spare = pile(size).and_then(|pile| pile.try_with(|spares| spares.borrow_mut().pop()).ok());
-    spare.flatten().unwrap_or_else(|| zeros(size))
+fn take_spare(pile: &'static LocalKey<Pile>, length: usize) -> Option<Box<[u8]>> {
+    let take = |spares: &Pile| spares.borrow_mut().pop_if(|spare| spare.len() >= length);
+    pile.try_with(take).ok().flatten()
 }
 
 /// Bytes that are taken from the front. What has been taken stays in place until
@@ -83,9 +79,11 @@ impl Buffer {
     pub(crate) fn extend(&mut self, data: &[u8]) {
         if self.end > 0 {
             self.make_room(data.len());
+        } else if data.len() <= SMALL {
+            self.bytes = take_spare(&SMALL_SPARES, SMALL).unwrap_or_else(|| zeros(SMALL));
         } else {
-            let length = data.len();
-            self.bytes = take_piece(if length <= SMALL { SMALL } else { length.max(READ_SIZE) });
+            let spare = take_spare(&LARGE_SPARES, data.len());
+            self.bytes = spare.unwrap_or_else(|| zeros(data.len()));
         }
         let end = self.end + data.len();
         self.bytes[self.end..end].copy_from_slice(data);
@@ -99,7 +97,8 @@ impl Buffer {
         if self.end > 0 || length < READ_SIZE / 4 {
             return self.extend(&buffer[..length]);
         }
-        self.bytes = mem::replace(buffer, take_piece(READ_SIZE));
+        let other = take_spare(&LARGE_SPARES, READ_SIZE).unwrap_or_else(|| zeros(READ_SIZE));
+        self.bytes = mem::replace(buffer, other);
         self.end = length;
     }
 

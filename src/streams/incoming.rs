@@ -275,7 +275,7 @@ impl Incoming {
     ///
     /// # Errors
     ///
-    /// The error that is set meanwhile; kind `Runtime` if another task waits, or nobody
+    /// The error that was set, or is meanwhile; kind `Runtime` if another task waits, or nobody
     /// can; kind `Cancelled`.
     #[inline(always)]
     #[track_caller]
@@ -283,6 +283,7 @@ impl Incoming {
         if self.waited_for.get() {
             return Err(waited_for(operation));
         }
+        self.check()?;
         let waiter = self.waiters.get_here(|| "data of a stream")?;
         self.buffer.borrow_mut().shrink();
         self.waited_for.set(true);
