@@ -1,6 +1,6 @@
 //! Bytes in a row, and the search for the end of a message among them.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::mem;
 use std::ops::Range;
 use std::thread::LocalKey;
@@ -10,26 +10,32 @@ use memchr::{memchr, memmem};
 use crate::constants::READ_SIZE;
 use crate::exceptions::{Error, ErrorKind, LimitOverrun, Result};
 
-/// The memory of a small buffer, in bytes.
+/// The memory of a small buffer, in bytes. A large one has what is read at a time.
 const SMALL: usize = 4 * 1024;
 
-/// Memory that buffers pass on to each other is at most so many small pieces, and so many
-/// that are larger, though none of them than what is read at a time: 2 MiB for a thread.
+/// Memory that buffers pass on to each other is at most so many pieces, small ones and
+/// those that are neither.
 const SPARES: usize = 32;
+
+/// There are at most so many large ones, in use or not: 1 MiB for a thread.
+const LARGE_ONES: usize = 16;
 
 /// The last that was laid down, which is warm, is taken first.
 type Pile = RefCell<Vec<Box<[u8]>>>;
 
 thread_local! {
     static SMALL_SPARES: Pile = const { RefCell::new(Vec::new()) };
+    static SPARES_BETWEEN: Pile = const { RefCell::new(Vec::new()) };
     static LARGE_SPARES: Pile = const { RefCell::new(Vec::new()) };
+    static LARGE_MADE: Cell<usize> = const { Cell::new(0) };
 }
 
 #[inline]
 fn keep_spare(bytes: Box<[u8]>) {
     let pile = match bytes.len() {
         SMALL => &SMALL_SPARES,
-        length if SMALL < length && length <= READ_SIZE => &LARGE_SPARES,
+        READ_SIZE => &LARGE_SPARES,
+        length if SMALL < length && length < READ_SIZE => &SPARES_BETWEEN,
         _ => return,
     };
     // Once the thread is ending there is nobody to keep it for.
@@ -48,6 +54,21 @@ fn lay_down(spares: &Pile, bytes: Box<[u8]>) {
 fn take_spare(pile: &'static LocalKey<Pile>, length: usize) -> Option<Box<[u8]>> {
     let take = |spares: &Pile| spares.borrow_mut().pop_if(|spare| spare.len() >= length);
     pile.try_with(take).ok().flatten()
+}
+
+/// A large piece, unless all that there may be are in use.
+#[inline]
+fn take_large() -> Option<Box<[u8]>> {
+    take_spare(&LARGE_SPARES, READ_SIZE).or_else(make_large)
+}
+
+#[cold]
+fn make_large() -> Option<Box<[u8]>> {
+    let made = LARGE_MADE.get();
+    (made < LARGE_ONES).then(|| {
+        LARGE_MADE.set(made + 1);
+        zeros(READ_SIZE)
+    })
 }
 
 /// Bytes that are taken from the front. What has been taken stays in place until
@@ -82,7 +103,9 @@ impl Buffer {
         } else if data.len() <= SMALL {
             self.bytes = take_spare(&SMALL_SPARES, SMALL).unwrap_or_else(|| zeros(SMALL));
         } else {
-            let spare = take_spare(&LARGE_SPARES, data.len());
+            let is_much = (READ_SIZE / 4..=READ_SIZE).contains(&data.len());
+            let spare = is_much.then(take_large).flatten();
+            let spare = spare.or_else(|| take_spare(&SPARES_BETWEEN, data.len()));
             self.bytes = spare.unwrap_or_else(|| zeros(data.len()));
         }
         let end = self.end + data.len();
@@ -94,12 +117,14 @@ impl Buffer {
     /// read at a time; if they are many, the buffer itself is kept, and another one takes
     /// its place.
     pub(crate) fn extend_from(&mut self, buffer: &mut Box<[u8]>, length: usize) {
-        if self.end > 0 || length < READ_SIZE / 4 {
-            return self.extend(&buffer[..length]);
+        let is_much = self.end == 0 && length >= READ_SIZE / 4;
+        match is_much.then(take_large).flatten() {
+            Some(other) => {
+                self.bytes = mem::replace(buffer, other);
+                self.end = length;
+            }
+            None => self.extend(&buffer[..length]),
         }
-        let other = take_spare(&LARGE_SPARES, READ_SIZE).unwrap_or_else(|| zeros(READ_SIZE));
-        self.bytes = mem::replace(buffer, other);
-        self.end = length;
     }
 
     /// Has room for so many more at the end.
@@ -111,7 +136,7 @@ impl Buffer {
         if self.start < unread || self.bytes.len() < unread + length {
             let mut larger = zeros((unread + length).max(2 * self.bytes.len()));
             larger[..unread].copy_from_slice(self.unread());
-            self.bytes = larger;
+            keep_spare(mem::replace(&mut self.bytes, larger));
         } else {
             self.bytes.copy_within(self.start..self.end, 0);
         }
@@ -121,7 +146,7 @@ impl Buffer {
     /// The next bytes, as many as that if there are.
     pub(crate) fn take(&mut self, length: usize) -> Vec<u8> {
         let length = length.min(self.len());
-        if self.start == 0 && length == self.bytes.len() {
+        if self.start == 0 && length == self.bytes.len() && length != READ_SIZE {
             self.end = 0;
             return mem::take(&mut self.bytes).into_vec();
         }
@@ -162,6 +187,12 @@ impl Buffer {
         }
         mem::swap(self, front);
         front.skip(usize::MAX);
+    }
+}
+
+impl Drop for Buffer {
+    fn drop(&mut self) {
+        keep_spare(mem::take(&mut self.bytes));
     }
 }
 
