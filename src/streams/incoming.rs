@@ -18,6 +18,17 @@ use crate::transports::interface::{Fetcher, Transport};
 /// asyncio's limit, in bytes.
 pub(crate) const DEFAULT_LIMIT: usize = 64 * 1024;
 
+/// What somebody was woken for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Offer {
+    /// For what was fed.
+    None,
+    /// To come for something.
+    Open,
+    /// The same, but it is not for him any more.
+    Withdrawn,
+}
+
 /// See the module.
 pub(crate) struct Incoming {
     limit: usize,
@@ -28,8 +39,8 @@ pub(crate) struct Incoming {
     exception: RefCell<Option<Error>>,
     /// Whether somebody waits for data, by the last of the futures.
     waited_for: Cell<bool>,
-    /// Whether the transport has something for the one who was woken.
-    offered: Cell<bool>,
+    /// What the transport has for the one who was woken.
+    offer: Cell<Offer>,
     waiters: Reusable,
     /// Where the bytes come from. None if they are fed by hand, once the connection is
     /// lost, and once nobody is left who could read them.
@@ -49,7 +60,7 @@ impl Incoming {
             eof: Cell::new(false),
             exception: RefCell::new(None),
             waited_for: Cell::new(false),
-            offered: Cell::new(false),
+            offer: Cell::new(Offer::None),
             waiters: Reusable::default(),
             transport: RefCell::new(None),
             paused: Cell::new(false),
@@ -265,25 +276,42 @@ impl Incoming {
 
     /// Has the transport give what it has.
     fn fetch(&self) {
-        self.offered.set(false);
         if let Some(transport) = self.transport() {
             transport.0.fetch(self);
         }
     }
 
-    /// Waits until something may have come.
+    /// Waits until something has come.
     ///
     /// # Errors
     ///
-    /// The error that was set, or is meanwhile; kind `Runtime` if another task waits, or nobody
+    /// The error that is set meanwhile; kind `Runtime` if another task waits, or nobody
     /// can; kind `Cancelled`.
     #[inline(always)]
     #[track_caller]
     pub(crate) fn wait(&self, operation: &str) -> Result {
+        let before = self.buffered();
+        loop {
+            self.wait_once(operation)?;
+            match self.offer.replace(Offer::None) {
+                Offer::None => return Ok(()),
+                Offer::Open => self.fetch(),
+                Offer::Withdrawn => {}
+            }
+            self.check()?;
+            // Nobody would have been woken for nothing.
+            if self.buffered() > before || self.eof.get() {
+                return Ok(());
+            }
+        }
+    }
+
+    #[inline(always)]
+    #[track_caller]
+    fn wait_once(&self, operation: &str) -> Result {
         if self.waited_for.get() {
             return Err(waited_for(operation));
         }
-        self.check()?;
         let waiter = self.waiters.get_here(|| "data of a stream")?;
         self.buffer.borrow_mut().shrink();
         self.waited_for.set(true);
@@ -299,9 +327,6 @@ impl Incoming {
         waiter.settle()?;
         mem::forget(waiting);
         self.waited_for.set(false);
-        if self.offered.get() {
-            self.fetch();
-        }
         Ok(())
     }
 }
@@ -319,7 +344,7 @@ struct Waiting<'a>(&'a Incoming);
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
         self.0.waited_for.set(false);
-        if self.0.offered.get() {
+        if self.0.offer.replace(Offer::None) == Offer::Open {
             self.0.fetch();
         }
     }
@@ -327,11 +352,13 @@ impl Drop for Waiting<'_> {
 
 impl Fetcher for Incoming {
     fn offer(&self) -> bool {
-        if self.offered.get() {
+        if self.offer.get() == Offer::Open {
             return true;
         }
         let offered = self.take_waiter().is_some_and(|waiter| waiter.complete(()));
-        self.offered.set(offered);
+        if offered {
+            self.offer.set(Offer::Open);
+        }
         offered
     }
 
@@ -343,6 +370,10 @@ impl Fetcher for Incoming {
     }
 
     fn withdraw(&self) -> bool {
-        self.offered.replace(false)
+        let open = self.offer.get() == Offer::Open;
+        if open {
+            self.offer.set(Offer::Withdrawn);
+        }
+        open
     }
 }

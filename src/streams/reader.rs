@@ -115,7 +115,7 @@ impl StreamReader {
     #[inline(always)]
     #[track_caller]
     fn wait_for_some(&self, operation: &str) -> Result {
-        while self.incoming.buffered() == 0 && !self.incoming.is_eof() {
+        if self.incoming.buffered() == 0 && !self.incoming.is_eof() {
             self.incoming.wait(operation)?;
         }
         Ok(())
