@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Measures everything anew and writes BENCHMARKS.md: about 25 minutes on a quiet machine.
+"""Measures everything anew and writes BENCHMARKS.md: about 20 minutes on a quiet machine.
 
     refresh.py          all of it
     refresh.py --draw   the tables and the pictures alone, from what is in results/
