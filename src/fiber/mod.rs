@@ -40,7 +40,9 @@ use self::status::{State, Status};
 use crate::stack::{Stack, StackError, overflowed};
 use crate::sys::overflow;
 
-pub(crate) use self::nesting::{nested, on_another_stack};
+pub(crate) use self::nesting::nested;
+#[cfg(feature = "inspect")]
+pub(crate) use self::nesting::on_another_stack;
 
 thread_local! {
     /// The innermost running fiber of this thread; null on the thread's own stack.
