@@ -116,18 +116,6 @@ where
         self.write_with(buffer.len(), |mut socket| socket.write(buffer))
     }
 
-    /// As std's, but most often one write does it.
-    #[track_caller]
-    pub(super) fn write_all(&self, mut buffer: &[u8]) -> io::Result<()> {
-        while !buffer.is_empty() {
-            match self.write(buffer)? {
-                0 => return Err(nothing_written()),
-                count => buffer = &buffer[count..],
-            }
-        }
-        Ok(())
-    }
-
     #[track_caller]
     pub(super) fn write_vectored(&self, buffers: &[IoSlice<'_>]) -> io::Result<usize> {
         let wanted = buffers.iter().take(VECTORED_BUFFERS).map(|buffer| buffer.len()).sum();
@@ -161,11 +149,6 @@ where
         }
         Ok(count)
     }
-}
-
-#[cold]
-fn nothing_written() -> io::Error {
-    io::Error::new(io::ErrorKind::WriteZero, "failed to write whole buffer")
 }
 
 /// A timeout of zero would be none at all; std refuses it as well.
@@ -277,11 +260,6 @@ macro_rules! reads_and_writes {
             #[track_caller]
             fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
                 self.0.write(buffer)
-            }
-
-            #[track_caller]
-            fn write_all(&mut self, buffer: &[u8]) -> io::Result<()> {
-                self.0.write_all(buffer)
             }
 
             #[track_caller]
