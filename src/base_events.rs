@@ -233,7 +233,7 @@ impl EventLoop {
         let inner = &*self.0;
         let scheduler = &*inner.scheduler;
         let ready = scheduler.ready_len();
-        if ready == 0 || inner.pace.must_ask(ready, scheduler.clock()) {
+        if ready == 0 || inner.pace.must_ask(ready, scheduler.clock(), coarse_millis()) {
             self.ask(ready)?;
         } else {
             inner.remote.drain(&inner.scheduler);
@@ -263,7 +263,7 @@ impl EventLoop {
         inner.remote.drain(&inner.scheduler);
         let now = inner.scheduler.now();
         inner.scheduler.push_due_timers(now);
-        inner.pace.asked(now);
+        inner.pace.asked(now, coarse_millis());
         Ok(())
     }
 
