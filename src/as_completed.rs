@@ -7,9 +7,10 @@ use std::rc::{Rc, Weak};
 use std::time::Duration;
 
 use crate::awaitable::Awaitable;
+use crate::callback_id::CallbackId;
 use crate::events::{Scheduler, next_id};
 use crate::exceptions::{Error, ErrorKind, Result};
-use crate::future_core::{AnyFuture, CallbackId};
+use crate::future_core::AnyFuture;
 use crate::futures::Future;
 use crate::handles::TimerHandle;
 use crate::instruments::FutureId;

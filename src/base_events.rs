@@ -23,12 +23,13 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::callback_id::CallbackId;
 use crate::callbacks::Function;
 use crate::clock::Clock;
 use crate::deadlocks::deadlock;
 use crate::events::{Scheduler, no_running_loop};
 use crate::exceptions::{Error, ErrorKind, Result};
-use crate::future_core::{AnyFuture, CallbackId};
+use crate::future_core::AnyFuture;
 use crate::housekeeping::Housekeeping;
 use crate::pace::Pace;
 use crate::remote::Remote;

@@ -8,6 +8,7 @@ use std::cell::{Cell, RefCell};
 use std::panic::Location;
 use std::rc::Rc;
 
+use crate::callback_id::CallbackId;
 use crate::events::{Scheduler, next_id};
 use crate::exceptions::{Error, ErrorKind, Result};
 use crate::few::Few;
@@ -383,26 +384,5 @@ impl FutureCore {
 impl Drop for FutureCore {
     fn drop(&mut self) {
         self.report_unretrieved(|| None);
-    }
-}
-
-/// Names a done callback, so that it can be removed again. Adding several
-/// callbacks under one id is like adding one Python function several times.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct CallbackId(u64);
-
-impl CallbackId {
-    /// The id of nothing that can be removed.
-    pub(crate) const NONE: CallbackId = CallbackId(0);
-
-    /// The id of a task's wakeup: each task is one function.
-    pub(crate) fn of(task: FutureId) -> CallbackId {
-        CallbackId(task.get())
-    }
-
-    /// A new id, different from all others of this thread.
-    #[expect(clippy::new_without_default, reason = "two new ids are never equal")]
-    pub fn new() -> CallbackId {
-        CallbackId(next_id().get())
     }
 }

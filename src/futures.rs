@@ -16,10 +16,11 @@ use std::hash::{Hash, Hasher};
 use std::panic::Location;
 use std::rc::Rc;
 
+use crate::callback_id::CallbackId;
 use crate::callbacks::Function;
 use crate::events::Scheduler;
 use crate::exceptions::{Error, ErrorKind, Result};
-use crate::future_core::{AnyFuture, CallbackId, FutureCore, Promise};
+use crate::future_core::{AnyFuture, FutureCore, Promise};
 use crate::instruments::FutureId;
 use crate::reports::CallbackOutput;
 use crate::slot::Slot;

@@ -6,11 +6,12 @@ use std::collections::HashSet;
 use std::rc::Rc;
 
 use crate::awaitable::Awaitable;
+use crate::callback_id::CallbackId;
 use crate::callbacks::Function;
 use crate::events::Scheduler;
 use crate::exceptions::{Error, ErrorKind, Result};
 use crate::fiber::nested;
-use crate::future_core::{AnyFuture, CallbackId, FutureCore, Promise};
+use crate::future_core::{AnyFuture, FutureCore, Promise};
 use crate::futures::Future;
 use crate::instruments::FutureId;
 use crate::reports::catch_panic;

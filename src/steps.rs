@@ -16,12 +16,13 @@
 
 use std::rc::Rc;
 
+use crate::callback_id::CallbackId;
 use crate::context::Variables;
 use crate::coroutines::Entered;
 use crate::events::Scheduler;
 use crate::exceptions::{Error, ErrorKind, Result};
 use crate::fiber::resuming;
-use crate::future_core::{AnyFuture, CallbackId};
+use crate::future_core::AnyFuture;
 use crate::instruments::{FlowEvent, Outcome, TaskRef};
 use crate::task_core::{TaskCore, TaskObject, unregister};
 
@@ -182,11 +183,12 @@ fn start<T: TaskObject + ?Sized>(task: &Rc<T>) -> bool {
         None => task.clone().start(),
         Some(error) => Err(error),
     };
-    let failed = started.map_err(|error| {
+    if let Err(error) = started {
         task.drop_body();
         task.task().raise(error);
-    });
-    failed.is_ok()
+        return false;
+    }
+    true
 }
 
 /// The coroutine has yielded a future.

@@ -8,10 +8,11 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use crate::awaitable::Awaitable;
+use crate::callback_id::CallbackId;
 use crate::callbacks::Function;
 use crate::events::Scheduler;
 use crate::exceptions::{Error, ErrorKind, Result};
-use crate::future_core::{AnyFuture, CallbackId};
+use crate::future_core::AnyFuture;
 use crate::futures::Future;
 use crate::handles::TimerHandle;
 use crate::reports::catch_panic;

@@ -17,7 +17,7 @@ const FLOORS: &[&str] = &[
     // Stacks: the unsafe cellar.
     "stack fiber traces yielder generator delegation",
     // Promises.
-    "registry few timers reports events handles repeating slot future_core subjects callbacks futures \
+    "registry few timers reports events handles repeating slot callback_id future_core subjects callbacks futures \
      reusable coroutines task_core steps task_cell tasks spawning deadlocks",
     // The loop.
     "sides selectors network remote watchdog housekeeping pace base_events loop_methods closing \
