@@ -15,8 +15,7 @@ pub(super) enum State {
 }
 
 /// All that is asked before and after each switch, in a word: so one comparison tells
-/// whether there is anything unusual. It is always written whole, since what is written in
-/// pieces cannot be read as a whole for a while.
+/// whether there is anything unusual.
 #[derive(Clone, Copy)]
 #[repr(C, align(8))]
 pub(super) struct Status {

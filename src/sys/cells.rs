@@ -20,7 +20,7 @@ impl<T: ?Sized> Handle for Option<Rc<T>> {
 
 /// Whether there is none.
 #[inline(always)]
-pub(crate) fn is_none<T: Handle>(cell: &Cell<T>) -> bool {
+fn is_none<T: Handle>(cell: &Cell<T>) -> bool {
     // SAFETY: the cell is of this thread, where nobody else's code runs meanwhile.
     unsafe { (*cell.as_ptr()).is_none() }
 }
