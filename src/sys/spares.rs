@@ -17,8 +17,15 @@ const FEW: usize = 64;
 type Word = MaybeUninit<usize>;
 
 thread_local! {
-    /// What this thread keeps; the index is the size in words.
-    static SPARES: RefCell<Vec<Class>> = const { RefCell::new(Vec::new()) };
+    static SPARES: RefCell<Spares> = const { RefCell::new(Spares::new()) };
+}
+
+/// What this thread keeps.
+struct Spares {
+    /// The index is the size in words.
+    classes: Vec<Class>,
+    /// Whether there may be so much of one of them that some could be freed.
+    surplus: bool,
 }
 
 /// Memory for things of one size, with the alignment of a word.
@@ -59,7 +66,7 @@ fn take<T>() -> Rc<MaybeUninit<T>> {
 
 #[inline]
 fn pop(words: usize) -> Option<Rc<[Word]>> {
-    let pop = |classes: &RefCell<Vec<Class>>| classes.borrow_mut().get_mut(words)?.pop();
+    let pop = |spares: &RefCell<Spares>| spares.borrow_mut().classes.get_mut(words)?.pop();
     SPARES.try_with(pop).ok().flatten()
 }
 
@@ -73,27 +80,38 @@ pub(crate) fn give_back<T>(mut thing: Rc<T>) {
     let memory = unsafe { Rc::from_raw(ptr::slice_from_raw_parts(thing.cast::<Word>(), words)) };
     // SAFETY: nobody else has it, and nobody looks at it after this.
     unsafe { ptr::drop_in_place(thing) };
-    let _ = SPARES.try_with(|classes| push(&mut classes.borrow_mut(), memory));
-}
-
-fn push(classes: &mut Vec<Class>, memory: Rc<[Word]>) {
-    let words = memory.len();
-    if classes.len() <= words {
-        classes.resize_with(words + 1, Class::default);
-    }
-    classes[words].free.push(memory);
+    let _ = SPARES.try_with(|spares| spares.borrow_mut().push(memory));
 }
 
 /// Whether so much is kept that some of it could be freed.
 pub(crate) fn has_surplus() -> bool {
-    let any =
-        |classes: &RefCell<Vec<Class>>| classes.borrow().iter().any(|class| class.free.len() > FEW);
-    SPARES.try_with(any).unwrap_or(false)
+    SPARES.try_with(|spares| spares.borrow().surplus).unwrap_or(false)
 }
 
 /// Frees what nobody has taken since the last time.
 pub(crate) fn shrink() {
-    let _ = SPARES.try_with(|classes| classes.borrow_mut().iter_mut().for_each(Class::shrink));
+    let _ = SPARES.try_with(|spares| spares.borrow_mut().shrink());
+}
+
+impl Spares {
+    const fn new() -> Spares {
+        Spares { classes: Vec::new(), surplus: false }
+    }
+
+    fn push(&mut self, memory: Rc<[Word]>) {
+        let words = memory.len();
+        if self.classes.len() <= words {
+            self.classes.resize_with(words + 1, Class::default);
+        }
+        let free = &mut self.classes[words].free;
+        free.push(memory);
+        self.surplus |= free.len() > FEW;
+    }
+
+    fn shrink(&mut self) {
+        self.classes.iter_mut().for_each(Class::shrink);
+        self.surplus = self.classes.iter().any(|class| class.free.len() > FEW);
+    }
 }
 
 impl Class {
@@ -173,7 +191,7 @@ mod tests {
         let some: Vec<_> = (0..80_usize).map(|n| make(|| [n; 9])).collect();
         some.into_iter().for_each(give_back);
         shrink();
-        let kept = || SPARES.with(|classes| classes.borrow()[9].free.len());
+        let kept = || SPARES.with(|spares| spares.borrow().classes[9].free.len());
         assert_eq!(kept(), 80);
         shrink();
         assert_eq!(kept(), FEW);
@@ -186,7 +204,7 @@ mod tests {
         struct Line([u8; 64]);
         give_back(make(|| Line([1; 64])));
         give_back(make(|| [1_usize; 1000]));
-        assert!(SPARES.with(|classes| classes.borrow().is_empty()));
+        assert!(SPARES.with(|spares| spares.borrow().classes.is_empty()));
         assert_eq!(make(|| Line([2; 64])).0[63], 2);
     }
 }
