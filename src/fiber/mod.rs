@@ -186,8 +186,8 @@ impl Fiber {
     }
 
     /// Switches back to the resumer; returns when the fiber is resumed, and whether that
-    /// is to go on as usual. It has been asked for a [`refusal`](Fiber::refusal). It may be called on the stack of a fiber that runs inside
-    /// this one.
+    /// is to go on as usual. It has been asked for a [`refusal`](Fiber::refusal) before. It
+    /// may be called on the stack of a fiber that runs inside this one.
     ///
     /// # Panics
     ///

@@ -55,8 +55,9 @@ impl Semaphore {
         Semaphore { value, bound, line, holders: Holders::new() }
     }
 
-    /// Comes in; waits while it is full or others are first.
-    /// [`guard`](Semaphore::guard) does the same and leaves by itself.
+    /// Comes in, until [`release`](Semaphore::release); waits while it is full or others
+    /// are first. What it returns is no guard: [`guard`](Semaphore::guard) is the one that
+    /// leaves by itself.
     ///
     /// # Errors
     ///

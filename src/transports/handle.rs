@@ -186,8 +186,9 @@ impl Transport {
         self.0.get_extra_info()
     }
 
-    /// Has another protocol called from now on (`transport.set_protocol`). It is not
-    /// told of a connection that has been made already.
+    /// Has another protocol called from now on (`transport.set_protocol`); make one by
+    /// [`IntoProtocol::into_handle`](crate::IntoProtocol::into_handle). It is not told of
+    /// a connection that has been made already.
     pub fn set_protocol(&self, protocol: impl Into<ProtocolRef>) {
         self.0.set_protocol(protocol.into());
     }
