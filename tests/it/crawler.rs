@@ -348,8 +348,16 @@ fn help_is_no_error() {
 #[cfg(unix)]
 #[test]
 fn ctrl_c_ends_the_crawl_with_what_it_has() {
+    use std::os::unix::process::CommandExt;
     use std::process::Stdio;
     use std::sync::mpsc;
+
+    /// A shell's background job ignores it, and so would the child.
+    fn heed_interrupts() -> std::io::Result<()> {
+        // SAFETY: no handler of ours is replaced, in a child that has none.
+        unsafe { libc::signal(libc::SIGINT, libc::SIG_DFL) };
+        Ok(())
+    }
 
     let (stalled, stalls) = mpsc::channel();
     let server = Server::start(move |target| match target {
@@ -362,7 +370,10 @@ fn ctrl_c_ends_the_crawl_with_what_it_has() {
         }
         _ => not_found(),
     });
-    let child = Command::new(example("crawler"))
+    let mut crawler = Command::new(example("crawler"));
+    // SAFETY: `signal` may be called between fork and exec.
+    unsafe { crawler.pre_exec(heed_interrupts) };
+    let child = crawler
         .args([&server.url("/"), "--json", "--concurrency=1", "--timeout=50"])
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
