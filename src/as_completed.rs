@@ -147,6 +147,17 @@ impl<T: 'static> AsCompleted<T> {
     }
 }
 
+impl<T: 'static> Drop for AsCompleted<T> {
+    /// What nobody waits for is not heard of: futures that are never done would keep it.
+    fn drop(&mut self) {
+        let todo = self.shared.todo.take();
+        for future in todo.values() {
+            future.remove_done_callback(self.shared.callback);
+        }
+        self.shared.timer.borrow().as_ref().inspect(|timer| timer.cancel());
+    }
+}
+
 impl<T: 'static> Iterator for AsCompleted<T> {
     type Item = Result<T>;
 

@@ -69,7 +69,8 @@ where
             return;
         };
         Variables::swap(&self.context);
-        run_callback(future.core().scheduler.reports(), || function(&future));
+        let reports = future.core().scheduler.reports();
+        run_callback(reports, self.added_at, || function(&future));
         Variables::swap(&self.context);
     }
 

@@ -14,6 +14,28 @@ use std::sync::Arc;
 
 use crate::exceptions::{BoxError, Error, ErrorKind, Inner, Payload};
 
+impl Error {
+    /// An error of a kind with a payload: an error of your own, or a text, as
+    /// [`io::Error::new`] takes.
+    ///
+    /// A cancellation stays one, whatever kind it is to be: what has a cancellation
+    /// inside becomes that. To give it up on purpose, take its text alone.
+    ///
+    /// ```
+    /// use stackio::{Error, ErrorKind};
+    /// let error = Error::new(ErrorKind::Value, "port 0 is not a port");
+    /// assert_eq!(error.to_string(), "port 0 is not a port");
+    ///
+    /// let cancelled = Error::new(ErrorKind::Other, Error::from(ErrorKind::Cancelled));
+    /// assert!(cancelled.is_cancelled());
+    /// ```
+    pub fn new(kind: ErrorKind, payload: impl Into<BoxError>) -> Error {
+        let payload = payload.into();
+        cancel_inside(&*payload)
+            .unwrap_or_else(|| Error::from_parts(kind, Payload::Custom(payload)))
+    }
+}
+
 impl<E: StdError + Send + Sync + 'static> From<E> for Error {
     fn from(error: E) -> Error {
         // A generic `E` can only be told apart by looking at it as `Any`.

@@ -10,7 +10,9 @@ use std::error::Error as StdError;
 use std::fmt;
 use std::io;
 use std::ops::Deref;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
+
+use crate::panics::PanicPayload;
 
 pub(crate) type BoxError = Box<dyn StdError + Send + Sync>;
 
@@ -131,24 +133,12 @@ pub(crate) enum Payload {
     Custom(BoxError),
     Io(io::Error),
     Group(Box<str>, Vec<Error>),
-    Panic(Box<str>, Mutex<Option<Box<dyn Any + Send>>>),
+    Panic(Box<str>, PanicPayload),
 }
 
 impl Error {
     pub(crate) fn from_parts(kind: ErrorKind, payload: Payload) -> Error {
         Error(Arc::new(Inner { kind, payload }))
-    }
-
-    /// An error of a kind with a payload: an error of your own, or a text, as
-    /// [`io::Error::new`] takes.
-    ///
-    /// ```
-    /// use stackio::{Error, ErrorKind};
-    /// let error = Error::new(ErrorKind::Value, "port 0 is not a port");
-    /// assert_eq!(error.to_string(), "port 0 is not a port");
-    /// ```
-    pub fn new(kind: ErrorKind, payload: impl Into<BoxError>) -> Error {
-        Error::from_parts(kind, Payload::Custom(payload.into()))
     }
 
     /// An error of a kind with a text, which [`message`](Error::message) gives back.
@@ -191,7 +181,7 @@ impl Error {
             (None, None) => "a payload that is not a text",
         };
         let message = format!("{who} panicked: {said}").into_boxed_str();
-        Error::from_parts(ErrorKind::Panic, Payload::Panic(message, Mutex::new(Some(payload))))
+        Error::from_parts(ErrorKind::Panic, Payload::Panic(message, PanicPayload::new(payload)))
     }
 
     /// The kind of error.
@@ -260,9 +250,7 @@ impl Error {
     /// [`std::panic::resume_unwind`]. The first caller gets it, later ones `None`.
     pub fn take_panic(&self) -> Option<Box<dyn Any + Send>> {
         match &self.0.payload {
-            Payload::Panic(_, payload) => {
-                payload.lock().unwrap_or_else(PoisonError::into_inner).take()
-            }
+            Payload::Panic(_, payload) => payload.take(),
             _ => None,
         }
     }

@@ -1,7 +1,8 @@
 //! [`gather`]: many awaitables, one future.
 
 use std::any::Any;
-use std::cell::{Cell, OnceCell};
+
+use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::HashSet;
 use std::rc::Rc;
 
@@ -266,8 +267,24 @@ impl<R: 'static> Promise<R> for Gathering<R> {
 struct Children {
     all: Vec<Rc<dyn AnyFuture>>,
     seen: HashSet<FutureId>,
-    done: Vec<Rc<dyn AnyFuture>>,
-    outer: Rc<OnceCell<Rc<dyn Parent>>>,
+    outer: Rc<Outer>,
+}
+
+/// The future of the gather, once there is one.
+#[derive(Default)]
+struct Outer {
+    future: OnceCell<Rc<dyn Parent>>,
+    /// Children that were done before it was there.
+    early: RefCell<Vec<Rc<dyn AnyFuture>>>,
+}
+
+impl Outer {
+    fn child_done(&self, child: &Rc<dyn AnyFuture>) {
+        match self.future.get() {
+            Some(future) => future.clone().child_done(child),
+            None => self.early.borrow_mut().push(child.clone()),
+        }
+    }
 }
 
 impl Children {
@@ -279,14 +296,11 @@ impl Children {
     fn add_erased(&mut self, child: Rc<dyn AnyFuture>) {
         if self.seen.insert(child.core().id()) {
             if child.core().is_done() {
-                self.done.push(child.clone());
+                self.outer.child_done(&child);
             } else {
                 let outer = self.outer.clone();
-                let finished = Function::new(move |child: &Rc<dyn AnyFuture>| {
-                    if let Some(outer) = outer.get() {
-                        outer.clone().child_done(child);
-                    }
-                });
+                let finished =
+                    Function::new(move |child: &Rc<dyn AnyFuture>| outer.child_done(child));
                 child.core().add_callback(|| child.clone(), CallbackId::NONE, finished);
             }
         }
@@ -319,8 +333,8 @@ impl Children {
             gathering.complete();
         }
         // The cell is new, so this sets it.
-        let _ = self.outer.set(gathering.clone());
-        for child in self.done {
+        let _ = self.outer.future.set(gathering.clone());
+        for child in self.outer.early.take() {
             gathering.clone().child_done(&child);
         }
         Future(gathering)

@@ -106,7 +106,7 @@ where
         if let Some(callback) = self.callback.take() {
             self.entered.set(true);
             Variables::swap(&self.context);
-            run_callback(self.scheduler.reports(), callback);
+            run_callback(self.scheduler.reports(), self.scheduled_at, callback);
             Variables::swap(&self.context);
             self.entered.set(false);
         }

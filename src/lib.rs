@@ -68,6 +68,7 @@
 #![warn(clippy::undocumented_unsafe_blocks)]
 
 // -- floor 0: words
+mod panics;
 mod exceptions;
 mod conversions;
 mod constants;

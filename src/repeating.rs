@@ -1,6 +1,7 @@
 //! A callback that is called again and again: for a signal, for a descriptor.
 
 use std::cell::Cell;
+use std::panic::Location;
 use std::rc::Rc;
 
 use crate::context::Variables;
@@ -14,10 +15,12 @@ pub(crate) struct Repeating {
     /// None while it runs.
     callback: Cell<Option<Callback>>,
     context: Cell<Variables>,
+    added_at: &'static Location<'static>,
     removed: Cell<bool>,
 }
 
 impl Repeating {
+    #[track_caller]
     pub(crate) fn new<R: CallbackOutput>(
         mut callback: impl FnMut() -> R + 'static,
     ) -> Rc<Repeating> {
@@ -25,6 +28,7 @@ impl Repeating {
         Rc::new(Repeating {
             callback: Cell::new(Some(callback)),
             context: Cell::new(Variables::copy()),
+            added_at: Location::caller(),
             removed: Cell::new(false),
         })
     }
@@ -33,7 +37,7 @@ impl Repeating {
     pub(crate) fn call(&self, reports: &Reports) {
         let Some(mut callback) = self.callback.take() else { return };
         Variables::swap(&self.context);
-        run_callback(reports, &mut callback);
+        run_callback(reports, self.added_at, &mut callback);
         Variables::swap(&self.context);
         match self.removed.get() {
             true => drop_value(callback),

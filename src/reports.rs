@@ -16,6 +16,7 @@ use tracing::subscriber::NoSubscriber;
 use crate::constants::{SLOW_LOCK, SLOW_STEP};
 use crate::exceptions::{Error, Result};
 use crate::fiber::without_suspending;
+use crate::panics::drop_caught;
 
 /// What a callback may return: nothing, or a `Result` whose error goes to the
 /// loop's exception handler.
@@ -243,9 +244,7 @@ pub(crate) fn catch_panic<T>(what: &str, f: impl FnOnce() -> Result<T>) -> Resul
 /// Drops a value of the user's in the middle of something that must not be torn in
 /// two: a panic of its destructor ends here.
 pub(crate) fn drop_value<V>(value: V) {
-    if let Err(panic) = catch_unwind(AssertUnwindSafe(|| drop(value))) {
-        // The payload is the user's as well.
-        std::mem::forget(panic);
+    if drop_caught(value) {
         report_anywhere("a destructor panicked; it was ignored", None);
     }
 }
@@ -268,13 +267,19 @@ fn report_by_default(context: &ExceptionContext) {
     }
 }
 
-/// Runs a callback; its error or panic goes to the exception handler. An interrupt
-/// ends the run instead, as in asyncio.
-pub(crate) fn run_callback<R: CallbackOutput>(reports: &Reports, f: impl FnOnce() -> R) {
+/// Runs a callback that was scheduled at that place; its error or panic goes to the
+/// exception handler. An interrupt ends the run instead, as in asyncio.
+pub(crate) fn run_callback<R: CallbackOutput>(
+    reports: &Reports,
+    place: &'static Location<'static>,
+    f: impl FnOnce() -> R,
+) {
     let Err(error) = catch_panic("a callback", || f().into_result()) else { return };
     if error.is_interrupt() {
         return reports.interrupt(error);
     }
-    let context = ExceptionContext::new(ExceptionSource::Callback, "Exception in callback");
+    let text = "Exception in callback";
+    let mut context = ExceptionContext::new(ExceptionSource::Callback, text);
+    context.created_at = Some(place);
     reports.report(&context.with_exception(error));
 }

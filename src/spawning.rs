@@ -6,7 +6,7 @@ use std::rc::Rc;
 use crate::context::{Context, Variables};
 use crate::events::Scheduler;
 use crate::exceptions::Result;
-use crate::future_core::FutureCore;
+use crate::future_core::{AnyFuture, FutureCore};
 use crate::futures::Future;
 use crate::instruments::{FlowEvent, TaskRef};
 use crate::steps::{push, step_eagerly};
@@ -115,6 +115,37 @@ impl TaskBuilder {
         T: 'static,
         F: FnOnce() -> Result<T> + 'static,
     {
+        let (cell, eager) = self.make(scheduler, body);
+        launch(cell.clone(), cell.task(), eager);
+        Task(Future(cell))
+    }
+
+    /// The same; `enter` is given the task before anything of it is run or told of.
+    #[track_caller]
+    pub(crate) fn spawn_entered<T, F>(
+        self,
+        scheduler: Rc<Scheduler>,
+        body: F,
+        enter: impl FnOnce(&Rc<dyn AnyFuture>),
+    ) -> Task<T>
+    where
+        T: 'static,
+        F: FnOnce() -> Result<T> + 'static,
+    {
+        let (cell, eager) = self.make(scheduler, body);
+        enter(&(cell.clone() as Rc<dyn AnyFuture>));
+        launch(cell.clone(), cell.task(), eager);
+        Task(Future(cell))
+    }
+
+    /// The task, and whether its first step is to be run at once.
+    #[inline(always)]
+    #[track_caller]
+    fn make<T, F>(self, scheduler: Rc<Scheduler>, body: F) -> (Rc<TaskCell<T, F>>, bool)
+    where
+        T: 'static,
+        F: FnOnce() -> Result<T> + 'static,
+    {
         assert!(!scheduler.is_closed(), "spawn: the event loop is closed");
         let eager = self.eager.unwrap_or(scheduler.eager.get()) && scheduler.iterating.get();
         let stack_size = self.stack_size.unwrap_or(scheduler.stack_size);
@@ -129,8 +160,7 @@ impl TaskBuilder {
         if let Some(name) = self.name {
             cell.task().set_name(name);
         }
-        launch(cell.clone(), cell.task(), eager);
-        Task(Future(cell))
+        (cell, eager)
     }
 }
 

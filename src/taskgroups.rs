@@ -8,6 +8,8 @@
 //!   })                       returns when no child is left; errors come as a group
 //! ```
 
+mod guards;
+
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -15,6 +17,7 @@ use std::io::{self, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::rc::{Rc, Weak};
 
+use self::guards::{AbortOnUnwind, NoChildLeft, Starting};
 use crate::closing::end_now;
 use crate::coroutines::{can_suspend, check_suspendable};
 use crate::events::Scheduler;
@@ -138,12 +141,15 @@ impl TaskGroup {
         if let Some(text) = refusal {
             return Err(Error::text(ErrorKind::Runtime, text));
         }
-        let task = builder.spawn_on(Scheduler::running()?, body);
+        let mut starting = Starting { group: &self.0, child: None };
+        let task = builder.spawn_entered(Scheduler::running()?, body, |child| {
+            starting.child = Some(child.clone());
+        });
+        starting.child = None;
         if task.done() {
             self.0.child_ended(&task.erase());
         } else {
-            let place = self.0.joined.replace(self.0.joined.get() + 1);
-            self.0.children.borrow_mut().insert(place, task.erase().0);
+            let place = self.0.enter(task.erase().0);
             let group = self.0.clone();
             task.add_done_callback(move |future| {
                 // One that is not there any more was ended on the spot, and counted then.
@@ -263,6 +269,13 @@ impl Inner {
         Some(parent.uncancel())
     }
 
+    /// Counts a child in; its place.
+    fn enter(&self, child: Rc<dyn AnyFuture>) -> u64 {
+        let place = self.joined.replace(self.joined.get() + 1);
+        self.children.borrow_mut().insert(place, child);
+        place
+    }
+
     /// Waits until no child is left; a cancellation that came first, if one did.
     ///
     /// It does not return before, in whatever state the parent is: one that cannot
@@ -302,12 +315,6 @@ impl Inner {
     /// Ends the children on the spot, or the process: none may live when this
     /// returns, or unwinds.
     fn end_children(&self) {
-        struct AbortOnUnwind;
-        impl Drop for AbortOnUnwind {
-            fn drop(&mut self) {
-                std::process::abort();
-            }
-        }
         let guard = AbortOnUnwind;
         let children = std::mem::take(&mut *self.children.borrow_mut());
         self.aborting.set(true);
@@ -361,15 +368,6 @@ impl Inner {
             self.parent_cancelled.set(true);
             parent.cancel();
         }
-    }
-}
-
-/// However the scope is left: no child is.
-struct NoChildLeft<'a>(&'a Inner);
-
-impl Drop for NoChildLeft<'_> {
-    fn drop(&mut self) {
-        self.0.end_children();
     }
 }
 

@@ -273,9 +273,11 @@ pub fn shield<A: Awaitable>(awaitable: A) -> Future<A::Output> {
         }
     });
     inner.core().add_callback(|| inner.erased(), CallbackId::NONE, on_inner.clone());
-    let inner = Rc::downgrade(&inner.0);
+    // And so it would be here: the callback of the inner future has the outer one.
+    let (inner, on_inner) = (Rc::downgrade(&inner.0), Rc::downgrade(&on_inner));
     outer.add_done_callback(move |_| {
-        if let Some(inner) = inner.upgrade().filter(|inner| !inner.core().is_done()) {
+        let inner = inner.upgrade().filter(|inner| !inner.core().is_done());
+        if let (Some(inner), Some(on_inner)) = (inner, on_inner.upgrade()) {
             on_inner.withdraw(inner.core());
         }
     });

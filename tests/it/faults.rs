@@ -1,11 +1,14 @@
 //! Faults in code of the user's that runs in the middle of something of ours.
 
+mod payloads;
+
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 use stackio::{
-    ContextVar, ErrorKind, EventLoop, FlowEvent, Future, Generator, Instrument, Runner,
-    VirtualClock, gather_with, secs, shield, sleep, spawn, timeout, to_thread, yield_now,
+    Awaitable, ContextVar, Error, ErrorKind, EventLoop, FlowEvent, Future, Generator, Instrument,
+    Runner, VirtualClock, as_completed, gather, gather_with, secs, shield, sleep, spawn, timeout,
+    to_thread, yield_now,
 };
 
 use crate::children::{is_child, play};
@@ -183,4 +186,64 @@ fn a_deadlock_of_many_tasks_is_told_in_few_words() {
     assert_eq!(error.kind(), ErrorKind::Deadlock);
     let text = error.to_string();
     assert!(text.contains("and 951 more tasks") && text.len() < 10_000, "{}", text.len());
+}
+
+/// Waits for a moment before it is a future.
+struct Slow<A>(A);
+
+impl<A: Awaitable> Awaitable for Slow<A> {
+    type Output = A::Output;
+
+    fn ensure_future(self) -> Future<A::Output> {
+        sleep(secs(1)).unwrap();
+        self.0.ensure_future()
+    }
+
+    fn await_here(self) -> stackio::Result<A::Output> {
+        self.0.await_here()
+    }
+
+    fn obtain(future: &Future<A::Output>) -> stackio::Result<A::Output> {
+        A::obtain(future)
+    }
+}
+
+#[test]
+fn a_gather_hears_of_a_child_that_ends_while_the_next_is_being_made() {
+    let ended = virtual_runner().run(|| gather((|| Ok(1), Slow(|| Ok(2)))).join());
+    assert_eq!(ended.unwrap(), (1, 2));
+}
+
+#[test]
+fn a_cancellation_survives_an_error_made_of_it() {
+    let ended = virtual_runner().run(|| {
+        let hides = |error| Error::new(ErrorKind::Value, error);
+        let timed_out: stackio::Result = timeout(secs(1), |_| sleep(secs(9)).map_err(hides));
+        assert!(timed_out.unwrap_err().is_timeout());
+        let io =
+            Error::new(ErrorKind::Value, std::io::Error::from(Error::from(ErrorKind::Cancelled)));
+        assert!(io.is_cancelled());
+        let other = Error::new(ErrorKind::Value, Error::from(ErrorKind::Timeout));
+        assert_eq!(other.kind(), ErrorKind::Value);
+        Ok(())
+    });
+    ended.unwrap();
+}
+
+#[test]
+fn what_waits_for_futures_that_are_never_done_is_freed() {
+    let kept = Rc::new(());
+    let captured = kept.clone();
+    let ended = virtual_runner().run(move || {
+        for _ in 0..10 {
+            let (never, kept) = (Future::<()>::new(), captured.clone());
+            shield(&never).add_done_callback(move |_| drop(kept));
+            let (never, kept) = (Future::<()>::new(), captured.clone());
+            never.add_done_callback(move |_| drop(kept));
+            drop(as_completed(vec![never], Some(secs(1))));
+        }
+        Ok(())
+    });
+    ended.unwrap();
+    assert_eq!(Rc::strong_count(&kept), 1);
 }

@@ -113,6 +113,7 @@ fn a_callback_that_fails_or_panics_is_reported_and_the_next_one_runs() {
     let told = reports.clone();
     let builder = Runner::builder().virtual_clock(&VirtualClock::new());
     let handler = move |report: &stackio::ExceptionContext| {
+        assert!(report.created_at.is_some_and(|place| place.file() == file!()));
         told.borrow_mut().push((report.source, report.exception.as_ref().unwrap().kind()));
     };
     let mut runner = builder.exception_handler(handler).build().unwrap();
