@@ -204,7 +204,8 @@ impl Context {
 
     /// Calls a function in this context: it sees the values, and what it sets stays
     /// in the context. Unlike Python's, it may suspend its task meanwhile, and the
-    /// context may be entered by several at a time.
+    /// context may be entered by several at a time. A generator must not yield in the
+    /// middle of it, though: what is current then stays so for whoever resumed it.
     pub fn run<R>(&self, function: impl FnOnce() -> R) -> R {
         struct Entered(Cell<Variables>);
         impl Drop for Entered {

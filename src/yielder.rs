@@ -133,7 +133,7 @@ impl<S, Y> Core<S, Y> {
             None => Ok(()),
             Some(Refusal::Ending) => Err(Error::from(ErrorKind::GeneratorExit)),
             Some(Refusal::Forbidden) => {
-                let text = "cannot yield in an instrument or an exception handler";
+                let text = "cannot yield in code that must not wait: an instrument, an exception handler, a comparison";
                 Err(Error::text(ErrorKind::Runtime, text))
             }
             Some(Refusal::Unwinding) => {

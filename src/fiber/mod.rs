@@ -214,8 +214,8 @@ impl Fiber {
     /// for a while, before it is unwound.
     ///
     /// A body that is unwinding itself is refused always: the panic count is the
-    /// thread's, and whoever ran next would seem to be panicking. If the panic is
-    /// one of those outside, leaving the fiber changes nothing for them. Where waiting
+    /// thread's, and whoever ran next would seem to be panicking. If it was resumed in a
+    /// panic, as where a runner is dropped by one, all seem to be. Where waiting
     /// is forbidden, a body that is to end is counted all the same: it is left for
     /// whoever ends it, who is inside of the forbidden call.
     ///
@@ -241,24 +241,21 @@ impl Fiber {
         if state != State::Running || (FORBIDDEN.get() && !ending) {
             return Some(Refusal::Forbidden);
         }
-        let panicking = std::thread::panicking();
-        if panicking && !resumed_in_panic {
+        if std::thread::panicking() && !resumed_in_panic {
             return Some(Refusal::Unwinding);
         }
-        if !panicking && !ending {
+        if !ending {
             return None;
         }
         self.change(|status| status.refusals = refusals.saturating_add(1));
-        match refusals < REFUSALS {
-            false => None,
-            true if ending => Some(Refusal::Ending),
-            true => Some(Refusal::Unwinding),
-        }
+        (refusals < REFUSALS).then_some(Refusal::Ending)
     }
 
     /// Whether suspending would be refused, without counting it as an attempt.
     pub(crate) fn would_refuse(&self) -> bool {
-        !self.is_running() || FORBIDDEN.get() || self.is_ending() || std::thread::panicking()
+        let Status { state, resumed_in_panic, ending, .. } = self.status.get();
+        let unwinding = std::thread::panicking() && !resumed_in_panic;
+        state != State::Running || FORBIDDEN.get() || ending || unwinding
     }
 
     #[cold]

@@ -282,7 +282,7 @@ impl Drop for LockGuard<'_> {
         if self.lock.held_by() != self.taken_by && !can_suspend() {
             return;
         }
-        // An error says that the block has given it back itself.
+        // An error says that the block has given it back itself, and nobody has it since.
         let _ = self.lock.release();
     }
 }

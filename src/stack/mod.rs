@@ -192,7 +192,7 @@ fn top(base: usize) -> usize {
 fn stride_of(size: usize) -> Result<usize, StackError> {
     match mapping::round_to_pages(size.max(STACK_MIN_SIZE)) {
         Some(usable @ ..=STACK_MAX_SIZE) => Ok(usable + guard_size()),
-        _ => Err(StackError::too_large(size)),
+        _ => Err(StackError::too_large()),
     }
 }
 

@@ -140,8 +140,12 @@ impl StackError {
     }
 
     #[cold]
-    pub(crate) fn too_large(size: usize) -> StackError {
-        StackError::new(size, &format!("the largest is {STACK_MAX_SIZE} bytes; ask for less"), None)
+    pub(crate) fn too_large() -> StackError {
+        let message = format!(
+            "cannot map a coroutine stack of so many bytes: the largest has {STACK_MAX_SIZE}; ask \
+             for less"
+        );
+        StackError(Box::new(Refusal { message, source: None }))
     }
 
     #[cold]

@@ -1,7 +1,7 @@
 //! E0277: what belongs to a loop stays on its thread.
 
 use stackio::{
-    AnyTask, EventLoop, Future, Generator, Lock, Queue, Runner, ScopedTask, Task, TaskGroup,
+    AnyTask, CallbackId, EventLoop, Future, Generator, Lock, Queue, Runner, ScopedTask, Task, TaskGroup,
     TimerHandle, Yielder,
 };
 
@@ -23,4 +23,5 @@ fn main() {
     crosses::<Queue<u32>>(); //~
     crosses::<Generator<(), (), ()>>(); //~
     crosses::<Yielder<(), ()>>(); //~
+    crosses::<CallbackId>(); //~
 }

@@ -148,7 +148,7 @@ fn a_stack_beyond_every_limit_is_the_tasks_error() {
     run(|| {
         let error = TaskBuilder::new().stack_size(1 << 40).spawn(|| Ok(())).join().unwrap_err();
         assert!(error.downcast_ref::<stackio::StackError>().is_some(), "{error:?}");
-        assert!(error.to_string().contains("the largest is"), "{error}");
+        assert!(error.to_string().contains("the largest has"), "{error}");
         spawn(|| Ok(())).join()
     })
     .unwrap();

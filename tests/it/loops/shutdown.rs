@@ -5,8 +5,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 
 use stackio::{
-    ErrorKind, ExceptionContext, ExceptionSource, Future, Result, Runner, TaskBuilder,
-    VirtualClock, call_later, secs, sleep, spawn, stack_statistics, yield_now,
+    ErrorKind, EventLoop, ExceptionContext, ExceptionSource, Future, Result, Runner, TaskBuilder,
+    VirtualClock, call_later, call_soon, secs, sleep, spawn, stack_statistics, task_group,
+    yield_now,
 };
 
 use crate::children::{assert_played_well, is_child, play};
@@ -246,4 +247,58 @@ fn an_error_of_main_still_shuts_down_cleanly() {
     assert_eq!(error.unwrap_err().kind(), ErrorKind::Panic);
     drop(runner);
     assert_eq!(drops.get(), 1);
+}
+
+#[test]
+fn what_a_closing_loop_ends_may_still_ask_for_a_callback() {
+    struct Asks(Rc<Cell<u32>>);
+    impl Drop for Asks {
+        fn drop(&mut self) {
+            call_soon(|| ());
+            call_later(secs(1), || ());
+            self.0.set(self.0.get() + 1);
+        }
+    }
+    let asked = Rc::new(Cell::new(0));
+    let event_loop = EventLoop::new().unwrap();
+    let (once, again) = (Asks(asked.clone()), Asks(asked.clone()));
+    event_loop.spawn(move || {
+        let _asks = once;
+        sleep(secs(1))
+    });
+    event_loop.spawn(move || -> Result {
+        let _asks = again;
+        loop {
+            let _refused = sleep(secs(1));
+        }
+    });
+    event_loop.run_until_complete(yield_now).unwrap();
+    event_loop.close().unwrap();
+    assert_eq!(asked.get(), 2);
+}
+
+#[test]
+fn tasks_clean_up_when_a_panic_drops_their_runner() {
+    let slept = Rc::new(Cell::new(false));
+    let cleaned = slept.clone();
+    let panicked = catch_unwind(AssertUnwindSafe(move || {
+        let (mut runner, _) = reported_runner();
+        let main = move || {
+            spawn(move || {
+                let cancelled = sleep(secs(60));
+                sleep(secs(1))?;
+                task_group(|g| {
+                    g.spawn(|| sleep(secs(1)));
+                    Ok(())
+                })?;
+                cleaned.set(true);
+                cancelled
+            });
+            yield_now()
+        };
+        runner.run(main).unwrap();
+        panic!("a failing assertion");
+    }));
+    assert!(panicked.is_err());
+    assert!(slept.get());
 }
