@@ -159,6 +159,12 @@ mod walking {
     }
 
     impl StackFrame {
+        /// Whether it is of those that go from one stack to another.
+        fn is_switch(&self) -> bool {
+            let file = self.file.as_deref().unwrap_or_default();
+            file.contains(CRATE_THAT_SWITCHES) || self.function.starts_with("corosensei::")
+        }
+
         /// Has the file begin below the directory, if it is there.
         fn shorten(&mut self, directory: &str) {
             let file = self.file.as_deref().and_then(|file| file.strip_prefix(directory));
@@ -228,7 +234,9 @@ mod walking {
         }
     }
 
-    const BELOW_BY_FILE: &[&str] = &["/rustc/", "/rustlib/", "/corosensei-", "/backtrace-"];
+    const CRATE_THAT_SWITCHES: &str = "/corosensei-";
+
+    const BELOW_BY_FILE: &[&str] = &["/rustc/", "/rustlib/", CRATE_THAT_SWITCHES, "/backtrace-"];
 
     const BELOW_BY_NAME: &[&str] = &[
         "std::",
@@ -258,6 +266,26 @@ mod walking {
         let first = frames.iter().position(is(Origin::User)).unwrap_or(0);
         let called = frames[..first].iter().rposition(is(Origin::Crate)).unwrap_or(0);
         frames.drain(..called);
+        leave_out_switches(frames, sorter);
+    }
+
+    /// Where a generator's stack lies on that of whoever resumed it, only the function that
+    /// was called for it stays of what is between them.
+    fn leave_out_switches(frames: &mut Vec<StackFrame>, sorter: &Sorter) {
+        let origins: Vec<_> = frames.iter().map(|frame| sorter.origin(frame)).collect();
+        let mut kept = vec![true; frames.len()];
+        let mut begin = 0;
+        for run in origins.chunk_by(|one, next| (*one == Origin::User) == (*next == Origin::User)) {
+            let end = begin + run.len();
+            if frames[begin..end].iter().any(StackFrame::is_switch) {
+                kept[begin..end].fill(false);
+                let called = run.iter().rposition(|&origin| origin == Origin::Crate);
+                kept[begin + called.unwrap_or(0)] = true;
+            }
+            begin = end;
+        }
+        let mut kept = kept.into_iter();
+        frames.retain(|_| kept.next().unwrap_or(true));
     }
 }
 

@@ -115,7 +115,10 @@ fn both_stacks_of_a_task_that_waits_in_a_generator_are_there() {
         let task = spawn(drives_a_generator);
         yield_now()?;
         let calls = ["sleep", "inner_call", "outer_call", "next", "drives_a_generator"];
-        assert_calls(&task.erase().stack(), &calls);
+        let stack = task.erase().stack();
+        assert_calls(&stack, &calls);
+        let switches = |call: &&StackFrame| call.function.contains("corosensei");
+        assert_eq!(stack.iter().filter(switches).count(), 0, "{stack:#?}");
         assert_eq!(task.join()?, 2);
         Ok(())
     })
