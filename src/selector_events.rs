@@ -7,11 +7,13 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use crate::base_events::get_running_loop;
-use crate::coroutines::{check_suspendable, spend_operation};
+use crate::coroutines::{check_suspendable, current, spend_operation};
 use crate::events::Scheduler;
-use crate::exceptions::Result;
+use crate::exceptions::{Error, Result};
 use crate::futures::Future;
+use crate::instruments::FutureId;
 use crate::selectors::{Direction, Registration};
+use crate::task_core::task_core;
 
 /// A descriptor in non-blocking mode, with what the loop knows of it.
 ///
@@ -28,11 +30,45 @@ struct Registered {
     registration: RefCell<Option<Rc<Registration>>>,
     /// Whether somebody may have a copy of the descriptor, by which it goes on.
     shared: Cell<bool>,
+    /// The task that was cancelled while it waited to write, and how often it was refused
+    /// to wait again.
+    gave_up: Cell<Option<(FutureId, u32)>>,
 }
+
+/// How often a cancelled writer is refused to wait again; one that goes on even so is to
+/// hold up itself, and not the loop.
+const REFUSALS: u32 = 100;
 
 impl Registered {
     fn new(shared: bool) -> Registered {
-        Registered { registration: RefCell::new(None), shared: Cell::new(shared) }
+        let registration = RefCell::new(None);
+        Registered { registration, shared: Cell::new(shared), gave_up: Cell::new(None) }
+    }
+
+    /// Notes how waiting to write has ended.
+    #[cold]
+    fn note_failure(&self, error: &Error) {
+        let task = current().filter(|_| error.is_cancelled());
+        self.gave_up.set(task.map(|task| (task.core().id(), 0)));
+    }
+
+    /// A task that was cancelled while it waited to write does not wait for the same again,
+    /// unless the cancellation was taken back: what would wait is often the destructor of a
+    /// buffer, which nobody could end any more.
+    #[cold]
+    fn refuse_to_wait(&self, (gave_up, refused): (FutureId, u32)) -> Result {
+        let task = current().filter(|task| task.core().id() == gave_up);
+        let core = task.as_deref().and_then(task_core);
+        match core.filter(|core| core.cancel_requests.get() > 0 && refused < REFUSALS) {
+            Some(core) => {
+                self.gave_up.set(Some((gave_up, refused + 1)));
+                Err(core.cancellation())
+            }
+            None => {
+                self.gave_up.set(None);
+                Ok(())
+            }
+        }
     }
 
     fn with(&self, then: impl FnOnce(&Registration)) {
@@ -138,6 +174,11 @@ impl<S: AsFd> Watched<S> {
         direction: Direction,
         limit: Option<Duration>,
     ) -> io::Result<()> {
+        if direction == Direction::Write
+            && let Some(gave_up) = self.registered.gave_up.get()
+        {
+            self.registered.refuse_to_wait(gave_up)?;
+        }
         let registration = self.registration()?;
         let Some(waiter) = registration.waiter(direction) else {
             check_suspendable()?;
@@ -149,6 +190,9 @@ impl<S: AsFd> Watched<S> {
         };
         if let Err(error) = waited {
             registration.forget_waiter(direction, &waiter);
+            if direction == Direction::Write {
+                self.registered.note_failure(&error);
+            }
             return Err(error.into());
         }
         Ok(())

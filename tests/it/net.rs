@@ -9,6 +9,7 @@ mod crowd;
 mod ends;
 mod fairness;
 mod files;
+mod flushing;
 mod lifetimes;
 mod loops;
 mod names;
