@@ -28,18 +28,40 @@
 //!                                                      next_future.add_done_callback(self.step)
 //! ```
 //!
-//! Follow the numbers through the code for one turn of the wheel:
+//! Follow the numbers through the code for one turn of the wheel. Lesson 3 has the same ones:
 //!
-//! 1. a Task wraps a coroutine and sends, which starts it;
-//! 2. the coroutine begins some I/O, registers a callback for it, and yields a Future;
-//! 3. the Task receives the Future and adds its own `step` as done-callback;
-//! 4. the loop waits in the selector, and calls the callback of what is ready;
-//! 5. the callback sets the Future's result to that of the I/O;
-//! 6. the Future calls the Task's `step`, which sends the result in: on to 2, until it returns.
+//! 1. *send*: a Task wraps a coroutine and sends, which starts it;
+//! 2. *yield*: the coroutine begins some I/O, registers a callback for it, and yields a Future;
+//! 3. *add_done_callback*: the Task receives the Future and has it call `step` when it is done;
+//! 4. *select*: the loop waits in the selector, and calls the callback of what is ready;
+//! 5. *set_result*: the callback sets the Future's result to that of the I/O;
+//! 6. the Future calls what was added to it, the Task's `step`;
+//! 7. *send*: the step sends the result in, and the coroutine goes on: to 2, until it returns.
+//!
+//! **The main difference to asyncio** is in 6. Here `set_result` calls `step` directly, so whoever
+//! completes a future is held up by all who waited for it, and their calls pile up on its stack.
+//! asyncio's futures call nobody: they hand their callbacks to the loop by *call_soon*, which puts
+//! them into a queue, and the loop runs that in order, one after the other.
 //!
 //! The crate's own `Future`, `Task` and loop are this model, plus errors, cancellation, timers
-//! and an order of calls that is exactly asyncio's. The coroutines below fetch three pages from a
-//! server that answers the *last* request first: all three have to be under way at once.
+//! and an order of calls that is exactly asyncio's. Where to find it there:
+//!
+//! | here | in `src` |
+//! |---|---|
+//! | `Future` | `future_core.rs`, and with a type `futures.rs` |
+//! | `Task::step` | `run_pending`, and behind it `wait_for`, in `steps.rs` |
+//! | `EventLoop::run` | `run_once` in `base_events.rs` |
+//! | `co.yield_` | `suspend` in `coroutines.rs` |
+//!
+//! The coroutines below fetch three pages from a server that answers the *last* request first: all
+//! three have to be under way at once.
+//!
+//! Exercises:
+//!
+//! - Add a timer: `sleep(co, event_loop, delay)`. Which argument of `poll` is it for, and what does
+//!   the loop need to know to find it?
+//! - Give the loop a queue, and have `set_result` put its callbacks there. What has `run` to do
+//!   before it asks the selector, and how long may it wait there?
 //!
 //! Run it: `cargo run --example e02_mini_asyncio`
 
@@ -73,7 +95,7 @@ impl Future {
     fn set_result(&self, result: Value) -> Result {
         self.result.replace(result);
         let callbacks = self.callbacks.take();
-        callbacks.into_iter().try_for_each(|callback| callback(self)) // 6
+        callbacks.into_iter().try_for_each(|callback| callback(self)) // 6, without call_soon
     }
 }
 
@@ -89,8 +111,8 @@ impl Task {
 
     fn step(self: Rc<Task>, future: &Future) -> Result {
         let resumed = match future.result.take() {
-            None => self.coro.next()?, // Python's send(None), which also starts it
-            value => self.coro.send(value)?,
+            None => self.coro.next()?, // 1 and 7: Python's send(None), which also starts it
+            value => self.coro.send(value)?, // 7
         };
         match resumed {
             Resumed::Yielded(next_future) => {
