@@ -49,6 +49,19 @@ fn e03_the_flow_tells_its_seven_steps() {
 }
 
 #[test]
+fn e03_the_flow_has_the_words_of_the_crate_as_well() {
+    let finished = run(Command::new(example("e03_the_flow")).arg("--raw"), LIMIT);
+    assert!(finished.status.success(), "{}", finished.stderr);
+    // When the system finds the socket writable is its affair, so not each line is the same.
+    let told = ["Task-1 created", "call_soon: a step of Task-1", "send into Task-1"];
+    assert_in_order(&finished.stdout, &told);
+    let waits = ["Task-1 yields future", ": wake Task-1", "select\n", "ready: readable true"];
+    assert_in_order(&finished.stdout, &waits);
+    let goes_on = ["has a result", "a step of Task-1", "send into Task-1", "Task-1 ends: a result"];
+    assert_in_order(finished.stdout.split_once("readable true").expect("it was").1, &goes_on);
+}
+
+#[test]
 fn e04_sequential_serves_its_guests_in_any_order() {
     assert_prints("e04_sequential", include_str!("expected/e04_sequential.txt"));
 }
@@ -104,6 +117,16 @@ fn assert_prints(name: &str, expected: &str) {
     assert!(finished.status.success(), "{name}: {}\n{}", finished.status, finished.stderr);
     assert_same_text(expected, &finished.stdout);
     assert_same_text("", &finished.stderr);
+}
+
+/// Each of the `parts` is in `text`, behind the one before.
+#[track_caller]
+fn assert_in_order(text: &str, parts: &[&str]) {
+    let mut rest = text;
+    for part in parts {
+        let Some((_, after)) = rest.split_once(part) else { panic!("no `{part}` in:\n{rest}") };
+        rest = after;
+    }
 }
 
 #[test]
