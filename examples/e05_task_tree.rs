@@ -23,6 +23,13 @@
 //! `println!("{}", graph::capture()?)` prints all this in one go. The lesson prints the graph
 //! itself, to show what is in it, and leaves out the calls that are not its own.
 //!
+//! Exercises:
+//!
+//! - Remove the cycle: have both writers take the pen first. What does the graph show then, and
+//!   what does the run end with?
+//! - Let `collect` put nothing into the queue. `store` waits for ever: is that a cycle? What does
+//!   the error say?
+//!
 //! Run it: `cargo run --example e05_task_tree`
 
 use std::cell::Cell;
@@ -221,7 +228,9 @@ fn main() -> Result {
 
     println!("-- two locks, taken in two orders");
     match runner.run(post_office) {
-        Err(error) if error.kind() == ErrorKind::Deadlock => println!("the loop says: deadlock"),
+        Err(error) if error.kind() == ErrorKind::Deadlock => {
+            println!("the loop says: {}", error.to_string().replace("; ", "\n   "));
+        }
         other => println!("they came through: {other:?}"),
     }
     Ok(())
