@@ -19,6 +19,7 @@ const RUN_BY: &[(&str, &str)] = &[
     ("e05_task_tree", "examples::e05_task_tree_draws_who_waits_for_whom"),
     ("e06_protocol", "examples::e06_protocol_is_one_chat_written_twice"),
     ("e07_producers", "examples::e07_producers_hold_the_same_bytes_back_in_three_ways"),
+    ("e08_cancellation", "examples::e08_cancellation_says_what_is_thrown_and_what_comes_out"),
     ("json_rpc", "examples::json_rpc_says_the_same_over_every_carrier"),
     ("tls_echo", "examples::tls_echo_is_heard_and_refuses_the_wrong_name"),
     ("million", "examples::million_suspends_as_many_tasks_as_it_is_told"),
@@ -91,6 +92,11 @@ fn e06_protocol_is_one_chat_written_twice() {
 #[test]
 fn e07_producers_hold_the_same_bytes_back_in_three_ways() {
     assert_prints("e07_producers", include_str!("expected/e07_producers.txt"));
+}
+
+#[test]
+fn e08_cancellation_says_what_is_thrown_and_what_comes_out() {
+    assert_prints("e08_cancellation", include_str!("expected/e08_cancellation.txt"));
 }
 
 #[test]
