@@ -20,6 +20,7 @@ const RUN_BY: &[(&str, &str)] = &[
     ("e06_protocol", "examples::e06_protocol_is_one_chat_written_twice"),
     ("e07_producers", "examples::e07_producers_hold_the_same_bytes_back_in_three_ways"),
     ("e08_cancellation", "examples::e08_cancellation_says_what_is_thrown_and_what_comes_out"),
+    ("e09_debugging", "examples::e09_debugging_finds_each_mistake"),
     ("json_rpc", "examples::json_rpc_says_the_same_over_every_carrier"),
     ("tls_echo", "examples::tls_echo_is_heard_and_refuses_the_wrong_name"),
     ("million", "examples::million_suspends_as_many_tasks_as_it_is_told"),
@@ -97,6 +98,20 @@ fn e07_producers_hold_the_same_bytes_back_in_three_ways() {
 #[test]
 fn e08_cancellation_says_what_is_thrown_and_what_comes_out() {
     assert_prints("e08_cancellation", include_str!("expected/e08_cancellation.txt"));
+}
+
+#[test]
+fn e09_debugging_finds_each_mistake() {
+    assert_prints("e09_debugging", include_str!("expected/e09_debugging.txt"));
+}
+
+#[test]
+fn e09_debugging_reports_by_itself_on_standard_error() {
+    let finished = run(Command::new(example("e09_debugging")).arg("--plain"), LIMIT);
+    assert!(finished.status.success(), "{}", finished.stderr);
+    // Where the machine is busy the watchdog may come too late to say anything.
+    let reports = ["nobody looks at this", "`culprit` took", "held for 20ms", "still pending"];
+    assert_in_order(&finished.stderr, &reports);
 }
 
 #[test]
