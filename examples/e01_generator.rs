@@ -29,6 +29,13 @@
 //!     return 'done'
 //! ```
 //!
+//! Exercises:
+//!
+//! - Call `ask` in a thread of its own, by `std::thread::scope`. What does the compiler say, and
+//!   which stack would have to be left in the middle?
+//! - Let `main` send "hello" to a generator that has not been started. Why can that not work, in
+//!   Python neither?
+//!
 //! Run it: `cargo run --example e01_generator`
 
 use stackio::{Generator, Result, Resumed, Yielder};

@@ -33,6 +33,13 @@
 //! The guests all connect first. Then the *last* one speaks first. A server that really blocked
 //! would sit in `read` for the first guest and never hear the others.
 //!
+//! Exercises:
+//!
+//! - Take `TcpListener` and `TcpStream` from `std::net`. How far does the program get, and who
+//!   waits for whom?
+//! - Leave `server.cancel()` out. Why does the program not end, and how could you find out which
+//!   task is in the way? (Lesson 5 tells.)
+//!
 //! Run it: `cargo run --example e04_sequential`
 
 use std::io::{self, BufRead, BufReader, Read, Write};

@@ -15,6 +15,13 @@
 //! are about something. Nothing here is real, so that each run prints the same: the connection is
 //! memory, and the clock is virtual.
 //!
+//! Exercises:
+//!
+//! - Set `HIGH_WATER` to the size of a chunk. What becomes of the number of pauses, and of the
+//!   time?
+//! - Let each of the sources fail in the middle. Who hears of it, and is what was written before
+//!   that still sent?
+//!
 //! Run it: `cargo run --example e07_producers`
 
 use std::cell::{Cell, RefCell};

@@ -16,6 +16,12 @@
 //! So asyncio has both, and so has this crate: protocols for what is called often and decides at
 //! once, streams for what takes its turns in an order.
 //!
+//! Exercises:
+//!
+//! - Refuse a guest whose name is taken already. Where does that go in each of the two?
+//! - Send a guest away who has said nothing for a minute. In one of the two this is a `timeout`
+//!   around a line; what is it in the other?
+//!
 //! Run it: `cargo run --example e06_protocol`
 
 mod protocol;
