@@ -88,6 +88,13 @@ fn modules_are_on_the_list_and_declared_in_its_order() {
 }
 
 #[test]
+fn the_design_has_each_module_on_its_floor() {
+    let design = sources(&["design.md"]).remove(0).content;
+    let crate_ = Crate::parse(rust_sources(&["src"]));
+    assert_eq!(floors::told(&design), crate_.floors(), "the table in design.md");
+}
+
+#[test]
 fn imports_lead_to_lower_floors_or_earlier_modules() {
     assert_none(&Crate::parse(rust_sources(&["src"])).upward_imports());
 }

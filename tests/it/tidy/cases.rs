@@ -1,6 +1,6 @@
 //! The rules, shown at work on snippets: what they must catch, and what they must let pass.
 
-use super::floors::Crate;
+use super::floors::{self, Crate};
 use super::{Source, text};
 
 /// A root that declares one module of each floor that the cases use, in order.
@@ -178,6 +178,22 @@ fn modules_off_the_list_undeclared_or_out_of_order_are_caught() {
     let root = "mod tasks; mod exceptions; #[cfg(test)] mod aids;";
     let swapped = Crate::parse(vec![Source::new("src/lib.rs", root)]);
     assert_eq!(swapped.misplaced_modules(), ["src/lib.rs: `exceptions` comes before `tasks`"]);
+}
+
+#[test]
+fn a_table_of_floors_is_read_as_it_stands() {
+    let table = "| floor | modules | of |\n|---|---|---|\n\
+                 | 0 words | `sys` (the system), `exceptions` | nothing |\n\
+                 | 1 stacks | `generator` | words |\n| 2 | `tasks`, `futures` | |\n";
+    let told = floors::told(table);
+    assert_eq!(told, [vec!["sys", "exceptions"], vec!["generator"], vec!["tasks", "futures"]]);
+    let crate_ = with(&[]);
+    let there = crate_.floors();
+    assert_eq!(
+        there[..3],
+        [vec!["exceptions", "sys"], vec!["generator"], vec!["futures", "tasks"]]
+    );
+    assert!(told[0] != there[0], "the order counts");
 }
 
 #[test]

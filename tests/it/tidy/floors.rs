@@ -34,6 +34,14 @@ const FLOORS: &[&str] = &[
     "graph inspect sim from_asyncio guide",
 ];
 
+/// The floors as the table of `design.md` has them: rows that begin with their number, with the
+/// modules in backticks in the second column.
+pub fn told(design: &str) -> Vec<Vec<&str>> {
+    let rows = design.lines().map(|line| line.split('|').map(str::trim).collect::<Vec<_>>());
+    let is_floor = |row: &Vec<&str>| row.len() == 5 && row[1].starts_with(char::is_numeric);
+    rows.filter(is_floor).map(|row| row[2].split('`').skip(1).step_by(2).collect()).collect()
+}
+
 /// Floor and place on it, which order all modules.
 type Rank = (usize, usize);
 
@@ -128,6 +136,12 @@ impl Crate {
             }
         }
         complaints
+    }
+
+    /// The modules that there are, floor by floor.
+    pub fn floors(&self) -> Vec<Vec<&str>> {
+        let declared = |name: &&str| self.declared.iter().any(|module| module == name);
+        FLOORS.iter().map(|names| names.split(' ').filter(declared).collect()).collect()
     }
 
     /// References to a higher floor, or to a later module of the same floor.
