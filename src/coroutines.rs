@@ -5,10 +5,10 @@
 //! the task's coroutine. Nothing else in this crate waits.
 //!
 //! ```text
-//!   read() -> wait() -> suspend(future) ==switch==> Task::step
+//!   read() -> wait() -> suspend(future) ==switch==> steps::run_pending
 //!                                                     future.add_done_callback(wakeup)
 //!                        ... later: the future is done, wakeup, step ...
-//!   read() <- wait() <- suspend(future) <==switch== Task::step
+//!   read() <- wait() <- suspend(future) <==switch== steps::run_pending
 //! ```
 //!
 //! The current task is looked up at each call and never remembered across a

@@ -127,7 +127,7 @@ impl<T: 'static> Future<T> {
         Rc::ptr_eq(&self.core().scheduler, scheduler) && self.renew_here()
     }
 
-    /// The same of the loop whose it is.
+    /// The same, on the loop that it belongs to.
     #[inline]
     #[track_caller]
     pub(crate) fn renew_here(&mut self) -> bool {

@@ -1,6 +1,6 @@
 //! [`Instrument`]: how watchers see the flow.
 //!
-//! Every step of the basic flow is an [`FlowEvent`]: a task sends into its coroutine,
+//! Every step of the basic flow is a [`FlowEvent`]: a task sends into its coroutine,
 //! the coroutine yields a future, the task adds itself as a done callback, the
 //! loop selects, the future gets its result, the callback is scheduled, the task
 //! sends again. Events carry ids and names, never a task: a watcher watches. With

@@ -39,7 +39,8 @@ impl Reusable {
     #[track_caller]
     #[inline(always)]
     pub(crate) fn get_here<S: Subject>(&self, subject: impl FnOnce() -> S) -> Result<Future<()>> {
-        // While a loop iterates there is no other that runs.
+        // While a loop iterates there is no other that runs, except one that is being
+        // closed, whose tasks cannot wait.
         if let Some(mut last) = self.0.take()
             && last.core().scheduler.iterating.get()
             && last.renew_here()

@@ -26,8 +26,9 @@ pub(crate) struct Waiters {
 }
 
 impl Waiters {
-    /// Waits in line for the subject, which is everybody's. `after` is called if the waiting ends by an
-    /// error, with whether the waiter had been woken before that.
+    /// Waits in line. `subject` says what for; only that of the first waiter is used. If
+    /// waiting ends by an error, `after` is called and told whether the waiter had been
+    /// woken before.
     #[inline(always)]
     #[track_caller]
     pub(crate) fn wait<S: Subject>(

@@ -4,7 +4,8 @@ use std::cell::UnsafeCell;
 use std::collections::VecDeque;
 use std::mem;
 
-/// A queue behind a shared reference. Its methods move things, and run nobody's code.
+/// A queue behind a shared reference. Its methods move things, and run nobody's code but the
+/// allocator's, which must not use the queue.
 pub(crate) struct Fifo<T>(UnsafeCell<VecDeque<T>>);
 
 impl<T> Default for Fifo<T> {
@@ -22,7 +23,8 @@ impl<T> Fifo<T> {
     #[inline(always)]
     fn with<R>(&self, call: impl FnOnce(&mut VecDeque<T>) -> R) -> R {
         // SAFETY: the type is not `Sync`. Within this module the calls move things without
-        // dropping, cloning or comparing any, so none of them comes back to here.
+        // dropping, cloning or comparing any. `push` and `shrink_to` allocate, and an allocator
+        // does not use the crate. So none of them comes back to here.
         call(unsafe { &mut *self.0.get() })
     }
 
