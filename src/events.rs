@@ -16,6 +16,7 @@ use crate::fiber::without_suspending;
 use crate::instruments::{FlowEvent, FutureId, Instrument};
 use crate::registry::Registry;
 use crate::reports::{ExceptionContext, ExceptionSource, Reports, drop_value};
+use crate::sys::fetch::fetch;
 use crate::sys::fifo::Fifo;
 use crate::timers::{Alarm, Timed, Timers};
 
@@ -23,6 +24,9 @@ use crate::timers::{Alarm, Timed, Timers};
 pub(crate) trait Runnable {
     /// `scheduler` is the one whose turn it is.
     fn run(self: Rc<Self>, scheduler: &Scheduler);
+
+    /// Has the processor fetch what it will touch first of its stack, if it has one.
+    fn fetch_stack(&self) {}
 
     /// What it is and where it stands, for whoever asks why it takes so long.
     fn describe(&self) -> Standing {
@@ -167,6 +171,14 @@ impl Scheduler {
     pub(crate) fn pop_ready(&self, left: &Cell<usize>) -> Option<Rc<dyn Runnable>> {
         left.set(left.get().checked_sub(1)?);
         self.ready.pop()
+    }
+
+    /// Of a crowd each is out of the processor's nearer caches when its turn comes: has it
+    /// fetch what is needed of some who come soon, first what tells where their stacks are.
+    #[inline(always)]
+    pub(crate) fn fetch_ahead(&self) {
+        self.ready.peek(8, |soon| fetch(Rc::as_ptr(soon).addr(), 5));
+        self.ready.peek(4, |sooner| sooner.fetch_stack());
     }
 
     // -- timers ------------------------------------------------------------------

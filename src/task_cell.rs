@@ -18,6 +18,7 @@ use crate::instruments::FutureId;
 use crate::reports::drop_value;
 use crate::slot::Slot;
 use crate::steps::{begin_queueing, run_pending};
+use crate::sys::fetch::{LINE, fetch};
 use crate::sys::spares;
 use crate::task_core::{TaskCore, TaskObject, cancel};
 
@@ -114,6 +115,13 @@ impl<T: 'static, F: FnOnce() -> Result<T> + 'static> Runnable for TaskCell<T, F>
     #[inline]
     fn run(self: Rc<Self>, scheduler: &Scheduler) {
         run_pending(self, scheduler);
+    }
+
+    #[inline]
+    fn fetch_stack(&self) {
+        let resumed_at = self.task.coroutine.fiber.rests_at();
+        // What is called at once lies below, what it returns to above.
+        fetch(resumed_at.wrapping_sub(2 * LINE), 6);
     }
 
     fn describe(&self) -> Standing {

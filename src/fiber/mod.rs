@@ -30,7 +30,7 @@ mod status;
 use std::any::Any;
 use std::cell::{Cell, UnsafeCell};
 use std::fmt;
-use std::mem;
+use std::mem::{self, MaybeUninit};
 use std::panic::resume_unwind;
 use std::ptr;
 
@@ -88,6 +88,8 @@ pub(crate) struct Fiber {
     status: Cell<Status>,
     /// While suspended: the innermost fiber at that moment.
     innermost: Cell<*const Fiber>,
+    /// While suspended: an address at the end of what is on its stack.
+    rests_at: Cell<usize>,
     /// The door back to the resumer; valid from the start of the body to its end.
     yielder: Cell<*const Yielder<(), ()>>,
     coroutine: UnsafeCell<Option<Coroutine<(), (), (), Stack>>>,
@@ -101,6 +103,7 @@ impl Fiber {
             coroutine: UnsafeCell::new(None),
             yielder: Cell::new(ptr::null()),
             innermost: Cell::new(ptr::null()),
+            rests_at: Cell::new(0),
             owner: Cell::new(None),
             status: Cell::new(Status::usual(State::Idle)),
         }
@@ -117,12 +120,11 @@ impl Fiber {
     }
 
     /// Gives the fiber a stack and a body. The body runs at the first resume.
-    /// It must not let a panic out.
     ///
     /// # Safety
     ///
-    /// From here until the fiber is finished or dropped it stays at its address,
-    /// and so does `owner`.
+    /// From here until the body has ended the fiber stays at its address, and so does
+    /// `owner`: the body holds what they are parts of. It lets no panic out.
     pub(crate) unsafe fn start(
         &self,
         stack_size: usize,
@@ -198,7 +200,12 @@ impl Fiber {
     /// This fiber is on the chain of running fibers of this thread.
     #[inline(always)]
     pub(crate) unsafe fn suspend(&self) -> bool {
-        self.innermost.set(CURRENT.get());
+        // Mostly it is the same, and what need not be written is not.
+        if self.innermost.get() != CURRENT.get() {
+            self.innermost.set(CURRENT.get());
+        }
+        let here = MaybeUninit::<u8>::uninit();
+        self.rests_at.set(here.as_ptr().addr());
         // SAFETY: the fiber is running, so its body has begun and set the yielder,
         // which lives on its stack until the body ends. The chain guarantees that
         // switching to its resumer leaves only fibers inside this one.
@@ -303,6 +310,12 @@ impl Fiber {
         }
     }
 
+    /// Where on its stack it is resumed, while it is suspended; any address otherwise.
+    #[inline(always)]
+    pub(crate) fn rests_at(&self) -> usize {
+        self.rests_at.get()
+    }
+
     pub(crate) fn is_idle(&self) -> bool {
         self.state() == State::Idle
     }
@@ -335,15 +348,10 @@ impl Fiber {
 }
 
 impl Drop for Fiber {
+    /// A body that has not ended holds what its fiber is part of, so it is over, or was
+    /// given up: a leak is safe, and the stack's owner forgets it with the coroutine.
     fn drop(&mut self) {
-        if self.state() == State::Suspended && !self.unwind() {
-            tracing::error!("a coroutine cannot be unwound; its stack is leaked");
-        }
-        if let Some(coroutine) = self.coroutine.get_mut().take() {
-            // Only what cannot be unwound is still here. A leak is safe, and the
-            // stack's owner forgets it with the coroutine.
-            mem::forget(coroutine);
-        }
+        mem::forget(self.coroutine.get_mut().take());
     }
 }
 

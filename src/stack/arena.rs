@@ -8,13 +8,17 @@ use std::ops::Range;
 use corosensei::stack::StackPointer;
 
 use super::{COLOUR_STEP, Stack, StackError, StackStatistics, top};
-use crate::constants::STACK_COLOURS;
+use crate::constants::{STACK_COLOURS, STACKS_KEPT_WARM};
+use crate::sys::fetch::{LINE, fetch};
 use crate::sys::mapping;
 use crate::sys::slab::{Registration, Slab, guard_size};
 
 thread_local! {
     pub(super) static ARENA: RefCell<Arena> = const { RefCell::new(Arena { classes: Vec::new() }) };
 }
+
+/// How many lines of the processor's cache a body and its first wait take of a stack.
+const FIRST_LINES: usize = 6;
 
 /// The stacks of a thread. No code but ours runs while it is borrowed.
 pub(super) struct Arena {
@@ -53,6 +57,7 @@ impl Arena {
         let base = match class.free.pop() {
             Some(base) => {
                 class.note_taken();
+                class.fetch_next();
                 base
             }
             None => class.carve()?,
@@ -161,6 +166,16 @@ impl Class {
             self.untouched = left;
             self.stale = self.stale.min(left);
             self.released = self.released.min(left);
+        }
+    }
+
+    /// Where many stacks are taken one after the other, has the processor fetch the end of
+    /// one that comes soon.
+    #[inline]
+    fn fetch_next(&self) {
+        let count = self.free.len();
+        if count >= STACKS_KEPT_WARM {
+            fetch(self.free[count - 4] - FIRST_LINES * LINE, FIRST_LINES);
         }
     }
 

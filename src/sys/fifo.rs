@@ -23,8 +23,8 @@ impl<T> Fifo<T> {
     #[inline(always)]
     fn with<R>(&self, call: impl FnOnce(&mut VecDeque<T>) -> R) -> R {
         // SAFETY: the type is not `Sync`. Within this module the calls move things without
-        // dropping, cloning or comparing any. `push` and `shrink_to` allocate, and an allocator
-        // does not use the crate. So none of them comes back to here.
+        // dropping, cloning or comparing any, and who peeks only looks. `push` and `shrink_to`
+        // allocate, and an allocator does not use the crate. So none of them comes back here.
         call(unsafe { &mut *self.0.get() })
     }
 
@@ -51,6 +51,12 @@ impl<T> Fifo<T> {
     #[inline(always)]
     pub(crate) fn pop_newest(&self) -> Option<T> {
         self.with(VecDeque::pop_back)
+    }
+
+    /// Looks at the one that comes so many after the first.
+    #[inline(always)]
+    pub(crate) fn peek(&self, after: usize, look: impl FnOnce(&T)) {
+        self.with(|queue| queue.get(after).map(look));
     }
 
     /// For how many there is room.

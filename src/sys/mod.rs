@@ -11,6 +11,7 @@
 //! - [`spares`]: memory of what nobody has any more, for the next.
 //! - [`cells`]: a look into a cell that does not write to it.
 //! - [`fifo`]: a queue that many have.
+//! - [`fetch`]: memory that will soon be needed.
 //! - [`overflow`]: a stack overflow ends with a report, not a bare SIGSEGV.
 //! - [`signal`]: a signal becomes a readable descriptor.
 //! - [`accept`]: sockets that are non-blocking from the beginning.
@@ -30,6 +31,7 @@ pub(crate) mod advice;
 pub(crate) mod cells;
 pub(crate) mod clocks;
 pub(crate) mod descriptor;
+pub(crate) mod fetch;
 pub(crate) mod fifo;
 mod limits;
 pub(crate) mod mapping;
