@@ -155,7 +155,8 @@ impl Acceptor {
         };
         let layer = self.reception.layer.as_deref();
         let gone = Some(Box::new(gone) as Box<dyn FnOnce()>);
-        let (peer, made_at) = (Address::of(peer), self.reception.made_at);
+        let peer = Address::of(peer).or_else(|| source.peer());
+        let made_at = self.reception.made_at;
         let carrier = Carrier { source, is_shared: false, peer, made_at };
         let transport = attach(&event_loop, carrier, protocol, layer, None, gone)?;
         server.attach(number, transport);

@@ -7,7 +7,7 @@ use std::panic::Location;
 use std::path::Path;
 use std::rc::{Rc, Weak};
 
-use socket2::{SockAddr, Socket, Type};
+use socket2::{Socket, Type};
 
 use super::accepting::{Acceptor, Reception};
 use super::{ClosedWithLoop, Inner, Server, give_way};
@@ -268,8 +268,7 @@ impl ServerBuilder {
     ) -> Result<Server> {
         let backlog =
             self.bind.backlog.map_or(BACKLOG, |count| count.try_into().unwrap_or(i32::MAX));
-        let addresses: io::Result<Vec<SockAddr>> = sockets.iter().map(Socket::local_addr).collect();
-        let addresses = addresses?.iter().filter_map(Address::of).collect();
+        let addresses = sockets.iter().filter_map(Address::local).collect();
         let make = |home: &Weak<Inner>| {
             let acceptor = |socket| {
                 let home_loop = (event_loop.scheduler().clone(), event_loop.driver().clone());

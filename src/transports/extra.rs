@@ -4,16 +4,18 @@ use std::any::Any;
 use std::cell::RefCell;
 use std::fmt;
 use std::hash::{Hash, Hasher};
+use std::io;
 use std::net::SocketAddr;
 #[cfg(target_os = "android")]
 use std::os::android::net::SocketAddrExt;
+use std::os::fd::OwnedFd;
 #[cfg(target_os = "linux")]
 use std::os::linux::net::SocketAddrExt;
-use std::os::unix::net::SocketAddr as UnixAddr;
+use std::os::unix::net::{SocketAddr as UnixAddr, UnixStream};
 use std::path::Path;
 use std::rc::Rc;
 
-use socket2::SockAddr;
+use socket2::{SockAddr, Socket};
 
 /// The address of one end of a connection.
 #[derive(Clone)]
@@ -33,14 +35,44 @@ impl Address {
         }
     }
 
-    /// `None` for another sort of socket.
+    /// `None` for another sort of socket, and for a path that leaves no room for the zero
+    /// byte at its end: only the system can put that into an address of std's.
     pub(crate) fn of(address: &SockAddr) -> Option<Address> {
-        match (address.as_socket(), address.as_unix()) {
-            (Some(inet), _) => Some(Address::Inet(inet)),
-            (None, Some(unix)) => Some(Address::Unix(unix)),
-            (None, None) => None,
+        if let Some(inet) = address.as_socket() {
+            return Some(Address::Inet(inet));
         }
+        if !address.is_unix() {
+            return None;
+        }
+        #[cfg(any(target_os = "linux", target_os = "android"))]
+        if let Some(name) = address.as_abstract_namespace() {
+            return UnixAddr::from_abstract_name(name).ok().map(Address::Unix);
+        }
+        // Without a path it has no name.
+        let path = address.as_pathname().unwrap_or(Path::new(""));
+        UnixAddr::from_pathname(path).ok().map(Address::Unix)
     }
+
+    /// That of this end of a socket.
+    pub(crate) fn local(socket: &Socket) -> Option<Address> {
+        let address = socket.local_addr().ok()?;
+        Address::of(&address).or_else(|| ask_by_std(socket, UnixStream::local_addr))
+    }
+
+    /// That of the other end. A connection that was reset has none any more.
+    pub(crate) fn peer(socket: &Socket) -> Option<Address> {
+        let address = socket.peer_addr().ok()?;
+        Address::of(&address).or_else(|| ask_by_std(socket, UnixStream::peer_addr))
+    }
+}
+
+/// Asks again through one of std's sockets, which takes a copy of the descriptor.
+fn ask_by_std(
+    socket: &Socket,
+    ask: impl FnOnce(&UnixStream) -> io::Result<UnixAddr>,
+) -> Option<Address> {
+    let copy = UnixStream::from(OwnedFd::from(socket.try_clone().ok()?));
+    ask(&copy).ok().map(Address::Unix)
 }
 
 impl From<SocketAddr> for Address {

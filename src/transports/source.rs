@@ -116,7 +116,7 @@ impl Source {
 
     /// The address of its peer. A connection that was reset has none any more.
     pub(crate) fn peer(&self) -> Option<Address> {
-        Address::of(&self.as_socket()?.peer_addr().ok()?)
+        Address::peer(self.as_socket()?)
     }
 
     pub(crate) fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {

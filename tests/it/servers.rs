@@ -2,6 +2,7 @@
 
 mod serving;
 mod trouble;
+mod unix_names;
 
 use std::cell::Cell;
 use std::fs;

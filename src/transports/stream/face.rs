@@ -33,8 +33,7 @@ impl BaseTransport for StreamTransport {
     fn get_extra_info(&self) -> ExtraInfo {
         let mut info = self.known_info();
         if let Some(socket) = self.source.borrow().as_ref().and_then(Source::as_socket) {
-            let address = socket.local_addr().ok().and_then(|address| Address::of(&address));
-            info.local_addr = self.local.or_last(address);
+            info.local_addr = self.local.or_last(Address::local(socket));
         }
         info
     }
