@@ -119,7 +119,9 @@ impl Acceptor {
             };
             match accepted {
                 Ok((socket, peer)) => {
-                    if let Err(error) = self.welcome(socket, &peer) {
+                    // Whatever happens to one connection, the others are still to come.
+                    let welcomed = catch_panic("a server", || self.welcome(socket, &peer));
+                    if let Err(error) = welcomed {
                         self.report("a connection could not be given to its protocol", error);
                     }
                 }
