@@ -8,7 +8,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use super::named::Named;
-use crate::connecting::{Rests, SocketFile, open_unix_datagram};
+use crate::connecting::{Rests, SocketFile, open_unix_datagram, unix_name};
 use crate::net::limited::{Limited, is_a_descriptor, methods_of_all_sockets};
 use crate::selector_events::Watched;
 
@@ -38,13 +38,14 @@ impl UnixDatagram {
     ///
     /// The file of a socket that is there already is removed first, and that of this
     /// one when its last handle is dropped, by the rules of
-    /// [`UnixListener::bind`](super::UnixListener::bind).
+    /// [`UnixListener::bind`](super::UnixListener::bind): so a path that begins with a zero
+    /// byte is an abstract name, here and in the other methods that take a path.
     ///
     /// # Errors
     ///
     /// `AddrInUse`; others of the system.
     pub fn bind(path: impl AsRef<Path>) -> io::Result<UnixDatagram> {
-        UnixDatagram::bind_addr(&SocketAddr::from_pathname(path)?)
+        UnixDatagram::bind_addr(&unix_name(path.as_ref())?)
     }
 
     /// A socket bound to an address, which may be one of the abstract names that Linux
@@ -99,7 +100,7 @@ impl UnixDatagram {
     ///
     /// Those of the system.
     pub fn connect(&self, path: impl AsRef<Path>) -> io::Result<()> {
-        self.0.socket().connect(path)
+        self.connect_addr(&unix_name(path.as_ref())?)
     }
 
     /// The same by an address.
@@ -150,7 +151,7 @@ impl UnixDatagram {
     /// has the socket any more.
     #[track_caller]
     pub fn send_to(&self, datagram: &[u8], path: impl AsRef<Path>) -> io::Result<usize> {
-        self.send_to_addr(datagram, &SocketAddr::from_pathname(path)?)
+        self.send_to_addr(datagram, &unix_name(path.as_ref())?)
     }
 
     /// The same by an address.

@@ -7,7 +7,7 @@ use std::rc::Rc;
 
 use super::named::Named;
 use super::stream::UnixStream;
-use crate::connecting::{BindOptions, open_unix_listener};
+use crate::connecting::{BindOptions, open_unix_listener, unix_name};
 use crate::net::limited::is_a_descriptor;
 use crate::net::listening::{Incoming, Listening};
 
@@ -47,11 +47,14 @@ impl UnixListener {
     /// when the last handle to the listener is dropped, unless another socket has taken
     /// its place. Both is as in asyncio.
     ///
+    /// A path that begins with a zero byte is a name in Linux's abstract namespace, as it
+    /// is everywhere in this crate.
+    ///
     /// # Errors
     ///
     /// `AddrInUse`; others of the system, as for a name of more than about 100 bytes.
     pub fn bind(path: impl AsRef<Path>) -> io::Result<UnixListener> {
-        UnixListener::bind_addr(&SocketAddr::from_pathname(path)?)
+        UnixListener::bind_addr(&unix_name(path.as_ref())?)
     }
 
     /// Binds to an address, which may be one of the abstract names that Linux has: those

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::rc::Rc;
 use std::time::Duration;
 
-use crate::connecting::connect_unix;
+use crate::connecting::{connect_unix, unix_name};
 use crate::net::limited::{Limited, is_a_descriptor, methods_of_all_sockets, reads_and_writes};
 use crate::net::sending::sends_files;
 use crate::selector_events::Watched;
@@ -40,7 +40,8 @@ type Socket = std::os::unix::net::UnixStream;
 pub struct UnixStream(Rc<Limited<Socket>>);
 
 impl UnixStream {
-    /// Connects to the socket of that name in the file system.
+    /// Connects to the socket of that name in the file system; of one in Linux's abstract
+    /// namespace, if it begins with a zero byte.
     ///
     /// # Errors
     ///
@@ -48,7 +49,7 @@ impl UnixStream {
     /// there any more; a cancellation.
     #[track_caller]
     pub fn connect(path: impl AsRef<Path>) -> io::Result<UnixStream> {
-        UnixStream::connect_addr(&SocketAddr::from_pathname(path)?)
+        UnixStream::connect_addr(&unix_name(path.as_ref())?)
     }
 
     /// Connects to an address, which may be one of the abstract names that Linux has.

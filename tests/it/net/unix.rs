@@ -2,6 +2,7 @@
 
 mod datagrams;
 mod files;
+mod names;
 
 use std::io::{self, BufRead, BufReader, ErrorKind, IoSlice, IoSliceMut, Read, Write};
 use std::net::Shutdown;
