@@ -79,6 +79,10 @@ impl End {
         wanted: usize,
         mut operation: impl FnMut(&File) -> io::Result<usize>,
     ) -> io::Result<usize> {
+        // Into nothing nothing is read, which is no reason to wait for something.
+        if wanted == 0 && direction == Direction::Read {
+            return Ok(0);
+        }
         let count = self.io.attempt(direction, None, &mut operation)?;
         if self.whole && count < wanted {
             self.io.drained(direction);

@@ -129,6 +129,10 @@ where
         wanted: usize,
         operation: impl FnMut(&S) -> io::Result<usize>,
     ) -> io::Result<usize> {
+        // Into nothing nothing is read, which is no reason to wait for something.
+        if wanted == 0 {
+            return Ok(0);
+        }
         let count = self.reading(operation)?;
         if S::SHORT_READ_EMPTIES && count < wanted {
             self.io.drained(Direction::Read);

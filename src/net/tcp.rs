@@ -157,7 +157,10 @@ impl TcpStream {
     /// As `read`.
     #[track_caller]
     pub fn peek(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.0.reading(|socket| socket.peek(buffer))
+        match buffer {
+            [] => Ok(0),
+            buffer => self.0.reading(|socket| socket.peek(buffer)),
+        }
     }
 }
 

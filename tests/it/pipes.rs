@@ -339,3 +339,20 @@ fn a_regular_file_is_read_without_waiting() {
         Ok(())
     });
 }
+
+#[test]
+fn a_read_into_nothing_does_not_wait() {
+    play(|| {
+        let (reader, mut writer) = pipe()?;
+        let reader = Rc::new(reader);
+        let waiting = reader.clone();
+        let first = spawn(move || Ok((&*waiting).read(&mut [0; 8])?));
+        yield_now()?;
+        writer.write_all(b"x")?;
+        assert_eq!(first.join()?, 1);
+        // The loop knows that the pipe is empty now.
+        assert_eq!((&*reader).read(&mut [])?, 0);
+        assert_eq!((&*reader).read_vectored(&mut [io::IoSliceMut::new(&mut [])])?, 0);
+        Ok(())
+    });
+}

@@ -333,3 +333,18 @@ proptest! {
         });
     }
 }
+
+#[test]
+fn a_read_into_nothing_does_not_wait() {
+    play(|| {
+        let (near, _far) = pair()?;
+        assert_eq!((&near).read(&mut [])?, 0);
+        assert_eq!((&near).read_vectored(&mut [])?, 0);
+        assert_eq!((&near).read_vectored(&mut [IoSliceMut::new(&mut [])])?, 0);
+        assert_eq!(near.peek(&mut [])?, 0);
+        let (near, _far) = stackio::net::UnixStream::pair()?;
+        assert_eq!((&near).read(&mut [])?, 0);
+        assert_eq!((&near).read_vectored(&mut [IoSliceMut::new(&mut [])])?, 0);
+        Ok(())
+    });
+}
