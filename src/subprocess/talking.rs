@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
 use std::io::{self, Read, Write};
 
-use crate::exceptions::{Error, ErrorKind, LimitOverrun, Result};
+use crate::exceptions::{Error, ErrorKind, Result};
 use crate::pipes::{PipeReader, PipeWriter};
 use crate::scoped::task_group;
 
@@ -141,7 +141,8 @@ fn gather(pipe: &PipeReader, into: &RefCell<Vec<u8>>, limit: usize) -> Result {
     if gathered.bytes.len() <= limit {
         return Ok(());
     }
-    Err(Error::new(ErrorKind::LimitOverrun, LimitOverrun { consumed: limit }))
+    let text = format!("an output of the process is longer than the limit of {limit} bytes");
+    Err(Error::text(ErrorKind::LimitOverrun, text))
 }
 
 /// What has been read, kept however reading ends.
