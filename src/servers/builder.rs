@@ -10,7 +10,7 @@ use std::rc::{Rc, Weak};
 use socket2::{Socket, Type};
 
 use super::accepting::{Acceptor, Reception};
-use super::{ClosedWithLoop, Inner, Server, give_way};
+use super::{ClosedWithLoop, Handlers, Inner, Server, give_way};
 use crate::base_events::{EventLoop, get_running_loop};
 use crate::connecting::{BindOptions, SocketFile, open_bound, open_unix_bound, unix_name};
 use crate::connections::Layer;
@@ -50,6 +50,8 @@ pub struct ServerBuilder {
     layer: Option<Rc<dyn Layer>>,
     /// The limit of a stream's reader, in bytes.
     pub(crate) stream_limit: Option<usize>,
+    /// Those of the one server that this is for, if it has any.
+    pub(crate) handlers: Rc<Handlers>,
 }
 
 impl Default for ServerBuilder {
@@ -71,6 +73,7 @@ impl ServerBuilder {
             cleanup_socket: true,
             layer: None,
             stream_limit: None,
+            handlers: Rc::default(),
         }
     }
 
@@ -286,6 +289,7 @@ impl ServerBuilder {
                 next_client: Cell::new(0),
                 closed: Waiters::default(),
                 forever: RefCell::new(None),
+                handlers: self.handlers.clone(),
             }
         };
         Ok(Server(Rc::new_cyclic(make)))

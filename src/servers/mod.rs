@@ -1,9 +1,12 @@
 //! Servers: a protocol for each connection that comes.
 
+mod handlers;
 mod accepting;
 mod builder;
 
 pub use builder::ServerBuilder;
+
+pub(crate) use handlers::{Handlers, Served};
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -92,6 +95,7 @@ pub(crate) struct Inner {
     serving: Cell<bool>,
     clients: RefCell<BTreeMap<u64, Transport>>,
     next_client: Cell<u64>,
+    handlers: Rc<Handlers>,
     /// Who waits until it is closed and the last connection has ended.
     closed: Waiters,
     /// What `serve_forever` waits for.
@@ -258,6 +262,12 @@ impl Server {
     /// Ends in order: stops to listen, gives the connections so long to end by
     /// themselves, and aborts those that have not. How many that were.
     ///
+    /// Of streams it waits for the handlers as well ([`wait_closed`](Server::wait_closed)
+    /// does not, as in asyncio): one whose peer has gone may have work to finish. One that
+    /// has not ended in time counts, with or without its connection; it is not cancelled,
+    /// and as any task it goes on until the end of [`run`](crate::run). A handler that
+    /// drains its own server waits for itself.
+    ///
     /// # Errors
     ///
     /// Kind `Cancelled`, which leaves the connections that there are; kind `Runtime`
@@ -265,11 +275,12 @@ impl Server {
     #[track_caller]
     pub fn drain(&self, grace: Duration) -> Result<usize> {
         self.close();
-        match timeout(grace, |_| self.wait_closed()) {
+        let wait = || self.wait_closed().and_then(|()| self.0.handlers.wait(&self.0.scheduler));
+        match timeout(grace, |_| wait()) {
             Err(error) if error.kind() == ErrorKind::Timeout => {}
             ended => return ended.map(|()| 0),
         }
-        let left = self.client_count();
+        let left = self.client_count() + self.0.handlers.left_alone();
         self.abort_clients();
         self.wait_closed()?;
         Ok(left)

@@ -37,6 +37,10 @@ impl Outlet {
         self.drainers.wake_all();
     }
 
+    pub(crate) fn is_lost(&self) -> bool {
+        self.lost.get()
+    }
+
     /// The error that ended the connection, if one did.
     fn outcome(&self) -> Result {
         self.error.borrow().clone().map_or(Ok(()), Err)

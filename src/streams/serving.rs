@@ -7,6 +7,7 @@ use std::path::Path;
 use std::rc::Rc;
 
 use super::incoming::DEFAULT_LIMIT;
+use super::outlet::Outlet;
 use super::protocol::StreamReaderProtocol;
 use super::reader::StreamReader;
 use super::writer::StreamWriter;
@@ -14,7 +15,7 @@ use crate::events::Scheduler;
 use crate::exceptions::{Error, Result};
 use crate::reports::{ExceptionContext, ExceptionSource};
 use crate::resolver::ToAddrs;
-use crate::servers::{Server, ServerBuilder};
+use crate::servers::{Handlers, Served, Server, ServerBuilder};
 use crate::spawning::spawn;
 
 /// Listens at the address, and has `callback` called for each connection that comes, in
@@ -97,7 +98,8 @@ impl ServerBuilder {
         callback: impl Fn(StreamReader, StreamWriter) -> Result + 'static,
         address: impl ToAddrs,
     ) -> Result<Server> {
-        self.create_server(self.receive(callback)?, address)
+        let (builder, factory) = self.receive(callback)?;
+        builder.create_server(factory, address)
     }
 
     /// The same at a Unix socket (`asyncio.start_unix_server` with options).
@@ -111,7 +113,8 @@ impl ServerBuilder {
         callback: impl Fn(StreamReader, StreamWriter) -> Result + 'static,
         path: impl AsRef<Path>,
     ) -> Result<Server> {
-        self.create_unix_server(self.receive(callback)?, path)
+        let (builder, factory) = self.receive(callback)?;
+        builder.create_unix_server(factory, path)
     }
 
     /// The same on a socket that there is, bound or listening (`asyncio.start_server`
@@ -126,44 +129,58 @@ impl ServerBuilder {
         callback: impl Fn(StreamReader, StreamWriter) -> Result + 'static,
         socket: impl Into<OwnedFd>,
     ) -> Result<Server> {
-        self.adopt(self.receive(callback)?, socket)
+        let (builder, factory) = self.receive(callback)?;
+        builder.adopt(factory, socket)
     }
 
-    /// What makes the protocols, whose tasks run the callback.
+    /// What makes the protocols, whose tasks run the callback, and a builder for the one
+    /// server whose handlers those tasks are.
     #[track_caller]
-    fn receive<F>(&self, callback: F) -> Result<impl FnMut() -> StreamReaderProtocol + use<F>>
+    fn receive<F>(
+        &self,
+        callback: F,
+    ) -> Result<(ServerBuilder, impl FnMut() -> StreamReaderProtocol + use<F>)>
     where
         F: Fn(StreamReader, StreamWriter) -> Result + 'static,
     {
         let limit = self.stream_limit.unwrap_or(DEFAULT_LIMIT);
         // Whether it will do is to be known now, and not when somebody connects.
         StreamReader::new(limit)?;
-        let reception = Rc::new(Reception { callback, made_at: Location::caller() });
-        Ok(move || {
+        let handlers = Rc::<Handlers>::default();
+        let mut builder = self.clone();
+        builder.handlers = handlers.clone();
+        let reception = Rc::new(Reception { callback, handlers, made_at: Location::caller() });
+        let factory = move || {
             let reader = StreamReader::with_limit(limit);
             let mut protocol = StreamReaderProtocol::new(&reader);
             let (reception, outlet) = (reception.clone(), protocol.outlet().clone());
             protocol.on_made(Box::new(move |transport| {
+                let number = reception.handlers.begin(outlet.clone());
                 let incoming = Some(reader.incoming().clone());
                 let writer = StreamWriter::of(transport.clone(), outlet, incoming);
-                reception.welcome(reader, writer);
+                reception.welcome(reader, writer, number);
             }));
             protocol
-        })
+        };
+        Ok((builder, factory))
     }
 }
 
 /// What is done with each connection of a server.
 struct Reception<F> {
     callback: F,
+    handlers: Rc<Handlers>,
     made_at: &'static Location<'static>,
 }
 
 impl<F: Fn(StreamReader, StreamWriter) -> Result + 'static> Reception<F> {
-    fn welcome(self: Rc<Self>, reader: StreamReader, writer: StreamWriter) {
+    /// Has a handler begin, of that number.
+    fn welcome(self: Rc<Self>, reader: StreamReader, writer: StreamWriter, number: u64) {
         let (made_at, incoming) = (self.made_at, reader.incoming().clone());
+        let handlers = self.handlers.clone();
         let task = spawn(move || (self.callback)(reader, writer));
         task.add_done_callback(move |task| {
+            handlers.end(number);
             let failed = task.exception();
             if let Ok(Some(error)) = &failed {
                 let name = task.as_task().map(|task| task.name()).unwrap_or_default();
@@ -179,6 +196,12 @@ impl<F: Fn(StreamReader, StreamWriter) -> Result + 'static> Reception<F> {
                 transport.close();
             }
         });
+    }
+}
+
+impl Served for Outlet {
+    fn is_connected(&self) -> bool {
+        !self.is_lost()
     }
 }
 

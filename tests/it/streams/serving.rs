@@ -1,14 +1,15 @@
 //! Servers with a task for each connection: whose error is whose, and what ends when.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 use stackio::{
-    ErrorKind, ExceptionSource, Result, Runner, ServerBuilder, StreamReader, StreamWriter,
-    VirtualClock, current_task, open_connection, start_server,
+    ErrorKind, ExceptionSource, Result, Runner, Server, ServerBuilder, StreamReader, StreamWriter,
+    VirtualClock, current_task, get_running_loop, millis, open_connection, secs, sleep,
+    start_server, yield_now,
 };
 
-use super::{reported, run};
+use super::{reported, rest, run};
 
 fn echo(reader: StreamReader, writer: StreamWriter) -> Result {
     loop {
@@ -170,6 +171,84 @@ fn a_server_can_close_who_does_not_leave() {
         server.wait_closed()?;
         assert_eq!(reader.read(1)?, b"");
         assert_eq!(open_connection(address).unwrap_err().kind(), ErrorKind::Io);
+        Ok(())
+    })
+    .unwrap();
+}
+
+/// Has a handler begin its work for a client that is gone then, by a reset.
+fn work_for_nobody(work: fn() -> Result) -> Result<(Server, Rc<Cell<bool>>)> {
+    let done = Rc::new(Cell::new(false));
+    let (begun, ended) = (Rc::new(Cell::new(false)), done.clone());
+    let begins = begun.clone();
+    let server = start_server(
+        move |reader, _writer| {
+            reader.readline()?;
+            begins.set(true);
+            work()?;
+            ended.set(true);
+            Ok(())
+        },
+        "127.0.0.1:0",
+    )?;
+    let mut client = std::net::TcpStream::connect(server.local_addrs()[0])?;
+    socket2::SockRef::from(&client).set_linger(Some(secs(0)))?;
+    std::io::Write::write_all(&mut client, b"work\n")?;
+    while !begun.get() {
+        yield_now()?;
+    }
+    drop(client);
+    while server.client_count() > 0 {
+        yield_now()?;
+    }
+    Ok((server, done))
+}
+
+#[test]
+fn draining_waits_for_a_handler_whose_client_has_gone() {
+    run(|| {
+        let (server, done) = work_for_nobody(|| sleep(millis(300)))?;
+        assert_eq!(server.drain(secs(5))?, 0);
+        assert!(done.get());
+        Ok(())
+    })
+    .unwrap();
+}
+
+#[test]
+fn draining_waits_no_longer_for_a_handler_than_it_is_to_and_counts_it() {
+    run(|| {
+        let (server, done) = work_for_nobody(|| sleep(secs(20)))?;
+        let event_loop = get_running_loop()?;
+        let start = event_loop.time();
+        assert_eq!(server.drain(secs(5))?, 1);
+        assert_eq!((event_loop.time() - start, done.get()), (secs(5), false));
+        Ok(())
+    })
+    .unwrap();
+}
+
+#[test]
+fn a_handler_counts_once_with_its_client_who_is_aborted() {
+    // A connection is something real, for which a virtual clock would wait.
+    stackio::run(|| {
+        let server = start_server(|_reader, _writer| sleep(secs(1000)), "127.0.0.1:0")?;
+        let (reader, _writer) = open_connection(server.local_addrs()[0])?;
+        rest()?;
+        assert_eq!((server.client_count(), server.drain(millis(5))?), (1, 1));
+        assert_eq!(reader.read(1)?, b"");
+        Ok(())
+    })
+    .unwrap();
+}
+
+#[test]
+fn a_server_is_closed_when_its_last_client_has_gone_whatever_its_handlers_do() {
+    run(|| {
+        let (server, done) = work_for_nobody(|| sleep(millis(300)))?;
+        server.close();
+        server.wait_closed()?;
+        assert!(!done.get(), "as in asyncio");
         Ok(())
     })
     .unwrap();
