@@ -145,7 +145,7 @@ impl Runner {
         if self.event_loop.is_running() {
             return ended;
         }
-        self.event_loop.shutdown_executor();
+        self.event_loop.shutdown_executors();
         self.event_loop.close()?;
         ended
     }

@@ -1,7 +1,8 @@
-//! [`to_thread`] and the loop's own pool of threads.
+//! [`to_thread`] and the loop's own pools of threads.
 //!
 //! A loop has a default executor, made when it is needed first and shut down when
-//! the loop ends. Only what is `Send` crosses the border.
+//! the loop ends; and another for names, so that a job that is stuck does not keep anybody
+//! from connecting. Only what is `Send` crosses the border.
 
 use std::cell::{Cell, RefCell};
 use std::time::Duration;
@@ -23,9 +24,15 @@ const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(300);
 /// Calls a function on another thread and suspends the task until it returns
 /// (`asyncio.to_thread`). The thread is one of the loop's default executor.
 ///
+/// It has as many threads as asyncio's: four more than there are processors, and 32 at
+/// most. Further jobs stand in line until one of them ends;
+/// [`set_default_executor`](EventLoop::set_default_executor) sets another bound. Lookups
+/// of names have threads of their own, as many, and do not stand in this line.
+///
 /// Cancelling the task ends the waiting. A function that has not begun, since all
 /// threads are busy, then never does; one that has cannot be stopped and runs to its
-/// end. Context variables stay behind: their values belong to the loop's thread.
+/// end, for which [`run`](crate::run) waits before it returns, for at most five minutes.
+/// Context variables stay behind: their values belong to the loop's thread.
 ///
 /// ```
 /// stackio::run(|| {
@@ -52,9 +59,29 @@ pub(crate) fn call_on_thread<T: Send + 'static>(
     what: impl Subject,
     function: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T> {
+    call(what, None, function)
+}
+
+/// Calls what asks for a name or an address, on one of the threads that are kept for that.
+#[track_caller]
+pub(crate) fn call_on_resolver<T: Send + 'static>(
+    what: impl Subject,
+    function: impl FnOnce() -> T + Send + 'static,
+) -> Result<T> {
+    check_suspendable()?;
+    let executor = get_running_loop()?.service(Resolver::default).0.get_or_make()?;
+    call(what, Some(&executor), function)
+}
+
+#[track_caller]
+fn call<T: Send + 'static>(
+    what: impl Subject,
+    executor: Option<&ThreadPoolExecutor>,
+    function: impl FnOnce() -> T + Send + 'static,
+) -> Result<T> {
     check_suspendable()?;
     let event_loop = get_running_loop()?;
-    let job = submit(&event_loop, None, function)?;
+    let job = submit(&event_loop, executor, function)?;
     let ended = bring(what, &event_loop, &job, ConcurrentFuture::take).join();
     if ended.is_err() {
         // At once, and not when the loop comes to the callback of the future.
@@ -63,14 +90,22 @@ pub(crate) fn call_on_thread<T: Send + 'static>(
     ended
 }
 
-/// What a loop knows of its default executor.
+/// A pool of a loop, made when it is needed first.
 #[derive(Default)]
-struct DefaultExecutor {
+struct Pool {
     executor: RefCell<Option<ThreadPoolExecutor>>,
     shut_down: Cell<bool>,
 }
 
-impl DefaultExecutor {
+/// The one for jobs.
+#[derive(Default)]
+struct DefaultExecutor(Pool);
+
+/// The one for names.
+#[derive(Default)]
+struct Resolver(Pool);
+
+impl Pool {
     fn get(&self) -> Option<ThreadPoolExecutor> {
         self.executor.borrow().clone()
     }
@@ -96,7 +131,7 @@ fn submit<T: Send + 'static>(
     let job = move || served.serve(function);
     match executor {
         Some(executor) => executor.submit(job),
-        None => event_loop.service(DefaultExecutor::default).get_or_make()?.submit(job),
+        None => event_loop.service(DefaultExecutor::default).0.get_or_make()?.submit(job),
     }
 }
 
@@ -140,9 +175,10 @@ impl EventLoop {
 
     /// Sets the executor that [`to_thread`] and `run_in_executor` without an executor
     /// use (`loop.set_default_executor`). It is shut down with the loop. The threads
-    /// of the one before finish what they have, and nobody waits for them.
+    /// of the one before finish what they have, and nobody waits for them. Lookups of
+    /// names do not use it, unlike asyncio's.
     pub fn set_default_executor(&self, executor: ThreadPoolExecutor) {
-        let former = self.service(DefaultExecutor::default).executor.replace(Some(executor));
+        let former = self.service(DefaultExecutor::default).0.executor.replace(Some(executor));
         drop(former);
     }
 
@@ -161,14 +197,17 @@ impl EventLoop {
     #[track_caller]
     pub fn shutdown_default_executor(&self, limit: impl Into<Option<Duration>>) -> Result {
         let default = self.service(DefaultExecutor::default);
-        default.shut_down.set(true);
-        let Some(executor) = default.get() else { return Ok(()) };
-        let (ended, limit) = (executor.begin_shutdown(), limit.into());
+        self.shut_down(&default.0, "the end of the default executor", limit.into())
+    }
+
+    #[track_caller]
+    fn shut_down(&self, pool: &Pool, what: &'static str, limit: Option<Duration>) -> Result {
+        pool.shut_down.set(true);
+        let Some(executor) = pool.get() else { return Ok(()) };
+        let ended = executor.begin_shutdown();
         let waited = if self.is_running() {
             check_suspendable()?;
-            let wait = || {
-                bring("the end of the default executor", self, ended, ConcurrentFuture::peek).join()
-            };
+            let wait = || bring(what, self, ended, ConcurrentFuture::peek).join();
             match limit {
                 None => wait(),
                 Some(limit) => timeout(limit, |_| wait()),
@@ -186,20 +225,28 @@ impl EventLoop {
         }
     }
 
-    /// The same at the end of a run, for at most five minutes. The loop runs meanwhile,
-    /// since jobs may wait for it.
-    pub(crate) fn shutdown_executor(&self) {
-        let default = self.find_service::<DefaultExecutor>();
-        if default.is_none_or(|default| default.get().is_none()) {
+    /// The same with all pools at the end of a run, for at most five minutes each. The
+    /// loop runs meanwhile, since jobs may wait for it.
+    pub(crate) fn shutdown_executors(&self) {
+        let default = self.find_service::<DefaultExecutor>().and_then(|pool| pool.0.get());
+        let resolver = self.find_service::<Resolver>().and_then(|pool| pool.0.get());
+        if default.is_none() && resolver.is_none() {
             return;
         }
         let event_loop = self.clone();
-        let shutdown = move || event_loop.shutdown_default_executor(SHUTDOWN_TIMEOUT);
-        if let Err(error) = self.run_until_complete(shutdown) {
+        if let Err(error) = self.run_until_complete(move || event_loop.shut_all_down()) {
             report_anywhere("the loop cannot run until its executor has ended", Some(error));
             // Jobs that wait for the loop would wait for ever: closing it tells them.
             let _ = self.close();
-            let _ = self.shutdown_default_executor(SHUTDOWN_TIMEOUT);
+            let _ = self.shut_all_down();
         }
+    }
+
+    /// The resolver last: jobs may have the loop look up a name.
+    fn shut_all_down(&self) -> Result {
+        let jobs = self.shutdown_default_executor(SHUTDOWN_TIMEOUT);
+        let resolver = self.service(Resolver::default);
+        let names = self.shut_down(&resolver.0, "the end of the resolver", Some(SHUTDOWN_TIMEOUT));
+        jobs.and(names)
     }
 }

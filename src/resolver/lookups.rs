@@ -7,7 +7,7 @@ use std::ops::BitOr;
 
 use dns_lookup::{AddrInfoHints, LookupError, LookupErrorKind};
 
-use crate::threads::call_on_thread;
+use crate::threads::call_on_resolver;
 
 /// What kind of socket an address is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -99,8 +99,8 @@ pub struct AddrInfo {
 }
 
 /// The addresses of a host and a service, from the system's resolver
-/// (`loop.getaddrinfo`), in the order in which to try them. It is asked on a thread of
-/// the executor.
+/// (`loop.getaddrinfo`), in the order in which to try them. It is asked on one of the
+/// threads that the loop has for that.
 ///
 /// The host may be a name or an address; `None` is this machine, for binding any of its
 /// addresses. The service may be a port or a name, as `"http"`.
@@ -132,7 +132,7 @@ pub fn getaddrinfo<'a>(
     let (host, service) = (host.into().map(str::to_owned), service.to_string());
     let name = host.clone().unwrap_or_else(|| "this machine".to_owned());
     let asked = name.clone();
-    call_on_thread(format!("the addresses of {name}"), move || {
+    call_on_resolver(format!("the addresses of {name}"), move || {
         look_up(host.as_deref(), &service, hints)
             .map_err(|error| named(error, &format!("cannot resolve {asked}, service {service}")))
     })?
@@ -187,7 +187,7 @@ impl BitOr for NameFlags {
 }
 
 /// The names of an address and a port, from the system's resolver
-/// (`loop.getnameinfo`): host and service. It is asked on a thread of the executor.
+/// (`loop.getnameinfo`): host and service. It is asked on a thread as well.
 ///
 /// ```
 /// use stackio::net::{NameFlags, getnameinfo};
@@ -206,7 +206,7 @@ impl BitOr for NameFlags {
 /// What the resolver reports, as [`getaddrinfo`]; a cancellation of the task.
 #[track_caller]
 pub fn getnameinfo(address: SocketAddr, flags: NameFlags) -> io::Result<(String, String)> {
-    call_on_thread(format!("the name of {address}"), move || {
+    call_on_resolver(format!("the name of {address}"), move || {
         dns_lookup::getnameinfo(&address, flags.0)
             .map_err(|error| named(error, &format!("cannot find the name of {address}")))
     })?

@@ -1,4 +1,4 @@
-//! Names to addresses: `getaddrinfo`, on an executor thread.
+//! Names to addresses: `getaddrinfo`, on a thread that is kept for that.
 
 mod lookups;
 
@@ -7,7 +7,7 @@ pub use lookups::{AddrHints, AddrInfo, NameFlags, SocketKind, getaddrinfo, getna
 use std::io;
 use std::net::{IpAddr, SocketAddr, SocketAddrV4, SocketAddrV6, ToSocketAddrs};
 
-use crate::threads::call_on_thread;
+use crate::threads::call_on_resolver;
 
 /// Where to connect or bind to: an address, or a name and a port.
 ///
@@ -65,7 +65,7 @@ pub(crate) fn resolve(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
     let name = host.to_owned();
     let lookup = move || (name.as_str(), port).to_socket_addrs().map(Iterator::collect::<Vec<_>>);
     let addresses =
-        call_on_thread(format!("the address of {host}"), lookup).map_err(io::Error::from)?;
+        call_on_resolver(format!("the address of {host}"), lookup).map_err(io::Error::from)?;
     let addresses = addresses.map_err(|error| {
         io::Error::new(error.kind(), format!("cannot resolve the host name `{host}`: {error}"))
     })?;

@@ -4,9 +4,10 @@ use std::cell::Cell;
 use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::rc::Rc;
+use std::sync::mpsc::channel;
 
-use stackio::net::{AddrHints, NameFlags, SocketKind, getaddrinfo, getnameinfo};
-use stackio::{Error, Result, spawn, yield_now};
+use stackio::net::{AddrHints, NameFlags, SocketKind, ToAddrs, getaddrinfo, getnameinfo};
+use stackio::{Error, Result, ThreadPoolExecutor, get_running_loop, spawn, yield_now};
 
 use super::play;
 
@@ -133,4 +134,22 @@ fn outside_of_a_task_a_lookup_is_refused() {
     assert_eq!(Error::from(error).kind(), stackio::ErrorKind::Runtime);
     let error = getnameinfo(SocketAddr::from(([127, 0, 0, 1], 9)), NameFlags::NONE).unwrap_err();
     assert_eq!(Error::from(error).kind(), stackio::ErrorKind::Runtime);
+}
+
+#[test]
+fn lookups_do_not_stand_in_line_behind_jobs() {
+    play(|| {
+        let event_loop = get_running_loop()?;
+        event_loop.set_default_executor(ThreadPoolExecutor::new(1)?);
+        let (open, gate) = channel::<()>();
+        let stuck = event_loop.run_in_executor(None, move || gate.recv().is_err());
+        assert_eq!(("localhost", 7).to_addrs()?[0].port(), 7);
+        getaddrinfo("localhost", 7, AddrHints::new())?;
+        let numbers = NameFlags::NUMERIC_HOST | NameFlags::NUMERIC_SERVICE;
+        getnameinfo(SocketAddr::from(([127, 0, 0, 1], 9)), numbers)?;
+        assert!(!stuck.done());
+        drop(open);
+        assert!(stuck.join()?);
+        Ok(())
+    });
 }
