@@ -61,6 +61,16 @@ impl UdpSocket {
         Ok(UdpSocket::wrap(Watched::new(socket)))
     }
 
+    /// The socket as one of std's. It stays in non-blocking mode, and shares that with
+    /// other handles to it.
+    ///
+    /// # Errors
+    ///
+    /// If there are other handles and there is no descriptor left for a copy.
+    pub fn into_std(self) -> io::Result<std::net::UdpSocket> {
+        self.0.into_socket(std::net::UdpSocket::try_clone)
+    }
+
     pub(super) fn wrap(io: Watched<std::net::UdpSocket>) -> UdpSocket {
         UdpSocket(Limited::new(io))
     }

@@ -88,6 +88,21 @@ impl UnixDatagram {
         Ok(UnixDatagram::wrap(socket, None))
     }
 
+    /// The socket as one of std's. It stays in non-blocking mode, and shares that with other
+    /// handles to it. Its file, if it has one, stays when it is closed, as std's does.
+    ///
+    /// # Errors
+    ///
+    /// If there are other handles and there is no descriptor left for a copy.
+    pub fn into_std(self) -> io::Result<Socket> {
+        let only = self.0.into_socket(|shared| {
+            let copy = shared.try_clone()?;
+            shared.leave_file();
+            Ok(Named::new(copy, None))
+        });
+        only.map(Named::into_socket)
+    }
+
     fn wrap(socket: Socket, file: Option<SocketFile>) -> UnixDatagram {
         UnixDatagram(Limited::new(Watched::new(Named::new(socket, file))))
     }

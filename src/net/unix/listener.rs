@@ -78,6 +78,23 @@ impl UnixListener {
         Ok(UnixListener::wrap(Named::new(listener, None)))
     }
 
+    /// The listener as one of std's. It stays in non-blocking mode, and shares that with other
+    /// handles to it. Its file, if it has one, stays when it is closed, as std's does.
+    ///
+    /// # Errors
+    ///
+    /// If there are other handles and there is no descriptor left for a copy.
+    pub fn into_std(self) -> io::Result<Socket> {
+        match Rc::try_unwrap(self.0) {
+            Ok(only) => Ok(only.into_socket().into_socket()),
+            Err(shared) => {
+                let copy = shared.socket().try_clone()?;
+                shared.socket().leave_file();
+                Ok(copy)
+            }
+        }
+    }
+
     fn wrap(listener: Named<Socket>) -> UnixListener {
         UnixListener(Rc::new(Listening::new(listener)))
     }

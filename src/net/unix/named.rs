@@ -1,5 +1,6 @@
 //! A Unix socket that was bound, with its file.
 
+use std::cell::RefCell;
 use std::fmt;
 use std::ops::Deref;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -10,12 +11,23 @@ use crate::connecting::SocketFile;
 pub(super) struct Named<S> {
     // Before the file: nobody finds a socket that nobody serves any more.
     socket: S,
-    _file: Option<SocketFile>,
+    file: RefCell<Option<SocketFile>>,
 }
 
 impl<S> Named<S> {
     pub(super) fn new(socket: S, file: Option<SocketFile>) -> Named<S> {
-        Named { socket, _file: file }
+        Named { socket, file: RefCell::new(file) }
+    }
+
+    /// Leaves the file where it is: the socket goes on elsewhere.
+    pub(super) fn leave_file(&self) {
+        self.file.borrow_mut().iter_mut().for_each(SocketFile::leave);
+    }
+
+    /// The socket, without anything that would remove its file.
+    pub(super) fn into_socket(self) -> S {
+        self.leave_file();
+        self.socket
     }
 }
 

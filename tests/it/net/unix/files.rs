@@ -5,7 +5,7 @@ use std::io::ErrorKind;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::os::unix::net;
 
-use stackio::net::{UnixDatagram, UnixListener, UnixStream};
+use stackio::net::{UdpSocket, UnixDatagram, UnixListener, UnixStream};
 
 use super::{Place, play};
 
@@ -137,6 +137,36 @@ fn a_directory_that_is_missing_is_not_found() {
         let place = Place::new();
         let error = UnixListener::bind(place.path("missing/socket")).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::NotFound);
+        Ok(())
+    });
+}
+
+#[test]
+fn a_socket_that_goes_to_std_leaves_its_file_there() {
+    play(|| {
+        for shared in [false, true] {
+            let place = Place::new();
+            let path = place.path("socket");
+            let listener = UnixListener::bind(&path)?;
+            let other = shared.then(|| listener.try_clone()).transpose()?;
+            let moved = listener.into_std()?;
+            drop(other);
+            let _client = UnixStream::connect(&path)?;
+            moved.accept()?;
+            let path = place.path("datagrams");
+            let socket = UnixDatagram::bind(&path)?;
+            let other = shared.then(|| socket.try_clone()).transpose()?;
+            let moved = socket.into_std()?;
+            drop(other);
+            UnixDatagram::unbound()?.send_to(b"x", &path)?;
+            assert_eq!(moved.recv(&mut [0; 8])?, 1);
+            let socket = UdpSocket::bind("127.0.0.1:0")?;
+            let other = shared.then(|| socket.try_clone()).transpose()?;
+            let address = socket.local_addr()?;
+            let moved = socket.into_std()?;
+            drop(other);
+            assert_eq!(moved.local_addr()?, address);
+        }
         Ok(())
     });
 }
