@@ -160,7 +160,8 @@ impl Command {
     }
 
     /// The process group of the child; 0 is a new one of its own, which the Ctrl-C of the
-    /// terminal does not reach.
+    /// terminal does not reach. What the child starts is in its group as well, and
+    /// [`Process::send_signal_to_group`] reaches all of them.
     pub fn process_group(&mut self, group: i32) -> &mut Command {
         self.command.process_group(group);
         self

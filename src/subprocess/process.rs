@@ -184,6 +184,35 @@ impl Process {
 
     /// Asks it to end, by SIGTERM.
     ///
+    /// Sends a signal to the process and to all that it has started, if it leads a group of
+    /// its own ([`process_group(0)`](super::Command::process_group)): the commands of a
+    /// shell, the workers of a server. Who has left the group is not reached.
+    ///
+    /// ```
+    /// use std::io::Read;
+    /// use stackio::signals::Signal;
+    /// use stackio::subprocess::{Command, Stdio};
+    ///
+    /// stackio::run(|| {
+    ///     let mut command = Command::shell("sleep 1000 & wait");
+    ///     let mut process = command.process_group(0).stdout(Stdio::piped()).spawn()?;
+    ///     process.send_signal_to_group(Signal::KILL)?;
+    ///     // It ends when `sleep`, which has inherited it, is gone as well.
+    ///     process.stdout.take().expect("a pipe").read_to_end(&mut Vec::new())?;
+    ///     Ok(())
+    /// })?;
+    /// # Ok::<(), stackio::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// Kind `Io`, of I/O kind `NotFound`, if it leads no group, or has ended and has been
+    /// waited for: its group may go on then, and its number be another's. Those of the
+    /// system.
+    pub fn send_signal_to_group(&self, signal: Signal) -> Result {
+        self.held.child.send_signal_to_group(signal)
+    }
+
     /// # Errors
     ///
     /// As [`send_signal`](Process::send_signal).

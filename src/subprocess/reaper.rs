@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
 use crate::reports::report_anywhere;
-use crate::sys::process::{kill, pidfd_send_signal, wait_for_end};
+use crate::sys::process::{kill, kill_group, pidfd_send_signal, wait_for_end};
 
 /// What a thread needs that only waits.
 const STACK_SIZE: usize = 64 * 1024;
@@ -78,16 +78,25 @@ impl Reaped {
 
     /// Sends it a signal, unless it has been waited for: false then.
     pub(super) fn send_signal(&self, signal: i32) -> io::Result<bool> {
+        self.unless_waited_for(|state| match &state.descriptor {
+            Some(descriptor) => pidfd_send_signal(descriptor.as_fd(), signal),
+            None => kill(self.pid, signal),
+        })
+    }
+
+    /// The same to the group that it leads: false as well if it leads none.
+    pub(super) fn send_signal_to_group(&self, signal: i32) -> io::Result<bool> {
+        // Nobody else gets its number, for a group either, before it is waited for.
+        self.unless_waited_for(|_| kill_group(self.pid, signal))
+    }
+
+    fn unless_waited_for(&self, send: impl FnOnce(&State) -> io::Result<()>) -> io::Result<bool> {
         let state = self.state();
         if state.status.is_some() {
             return Ok(false);
         }
-        let sent = match &state.descriptor {
-            Some(descriptor) => pidfd_send_signal(descriptor.as_fd(), signal),
-            None => kill(self.pid, signal),
-        };
-        match sent {
-            // Somebody else has waited for it.
+        match send(&state) {
+            // Somebody else has waited for it, or there is no such group.
             Err(error) if error.raw_os_error() == Some(libc::ESRCH) => Ok(false),
             sent => sent.map(|()| true),
         }

@@ -165,6 +165,22 @@ impl Child {
         Err(io::Error::new(io::ErrorKind::NotFound, text).into())
     }
 
+    /// The same to the group that it leads.
+    ///
+    /// # Errors
+    ///
+    /// As [`send_signal`](Child::send_signal); the same if it leads none.
+    pub(super) fn send_signal_to_group(&self, signal: Signal) -> Result {
+        if self.process.send_signal_to_group(signal.as_raw())? {
+            return Ok(());
+        }
+        let pid = self.process.pid();
+        let text = format!(
+            "cannot send {signal} to the group of process {pid}: it leads none, or has ended"
+        );
+        Err(io::Error::new(io::ErrorKind::NotFound, text).into())
+    }
+
     /// Suspends the task until it has ended.
     #[track_caller]
     pub(super) fn wait(&self) -> Result<ExitStatus> {

@@ -59,6 +59,13 @@ pub(crate) fn kill(pid: u32, signal: i32) -> io::Result<()> {
     done(unsafe { libc::kill(pid, signal) } == 0)
 }
 
+/// Sends a signal to all processes of the group of that number.
+pub(crate) fn kill_group(group: u32, signal: i32) -> io::Result<()> {
+    let group = raw(group)?;
+    // SAFETY: the call takes two numbers.
+    done(unsafe { libc::killpg(group, signal) } == 0)
+}
+
 /// Blocks the thread until a child has ended, and leaves it to be waited for.
 ///
 /// # Errors

@@ -2,9 +2,10 @@
 
 use std::env;
 use std::fs::{self, File};
-use std::io::{Seek, Write};
+use std::io::{BufRead, BufReader, ErrorKind, Read, Seek, Write};
 
-use stackio::subprocess::{Command, Stdio};
+use stackio::signals::Signal;
+use stackio::subprocess::{Command, Stdio, returncode};
 
 use super::{endless, play};
 
@@ -51,6 +52,28 @@ fn a_process_group_is_a_new_one_or_that_of_another() {
         let second = endless().process_group(leader).spawn()?;
         assert_eq!(group(second.pid()), leader);
         assert_eq!(group(endless().spawn()?.pid()), group(std::process::id()));
+        Ok(())
+    });
+}
+
+#[test]
+fn a_signal_to_a_group_reaches_what_the_child_has_started() {
+    play(|| {
+        let mut command = Command::shell("sleep 1000 & echo started; wait");
+        let process = command.process_group(0).stdout(Stdio::piped()).spawn()?;
+        let mut lines = BufReader::new(process.stdout.as_ref().expect("a pipe"));
+        lines.read_line(&mut String::new())?;
+        process.send_signal_to_group(Signal::KILL)?;
+        // The other end of the pipe is closed when `sleep` is gone as well.
+        assert_eq!(lines.read_to_end(&mut Vec::new())?, 0);
+        assert_eq!(returncode(process.wait()?), -9);
+        let late = process.send_signal_to_group(Signal::KILL).unwrap_err();
+        assert_eq!(late.io_kind(), Some(ErrorKind::NotFound));
+        let mut command = endless();
+        let follower = command.kill_on_drop(true).spawn()?;
+        let refused = follower.send_signal_to_group(Signal::KILL).unwrap_err();
+        assert_eq!(refused.io_kind(), Some(ErrorKind::NotFound), "it leads none");
+        assert_eq!(follower.returncode(), None);
         Ok(())
     });
 }
