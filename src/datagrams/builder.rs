@@ -327,6 +327,22 @@ impl EventLoop {
     /// remote one, or both (`loop.create_datagram_endpoint`). With options, and for Unix
     /// sockets: [`DatagramEndpoint`].
     ///
+    /// The addresses are references to whatever is one, to a `&str` as well:
+    ///
+    /// ```
+    /// use stackio::{DatagramProtocol, get_running_loop};
+    ///
+    /// struct Silent;
+    /// impl DatagramProtocol for Silent {}
+    ///
+    /// stackio::run(|| {
+    ///     let event_loop = get_running_loop()?;
+    ///     event_loop.create_datagram_endpoint(|| Silent, Some(&"127.0.0.1:0"), None)?;
+    ///     Ok(())
+    /// })?;
+    /// # Ok::<(), stackio::Error>(())
+    /// ```
+    ///
     /// # Errors
     ///
     /// As [`DatagramEndpoint::create`], and those of the resolver.

@@ -133,7 +133,9 @@ impl ServerBuilder {
     }
 
     /// Serves by TLS (`ssl`). A protocol is told of its connection when the handshake is
-    /// done; of one whose handshake fails it is told nothing.
+    /// done; of one whose handshake fails it is told nothing. When the client says that it
+    /// will write no more (`close_notify`) the connection ends, as in asyncio: unlike TCP,
+    /// TLS has no half that stays open here.
     #[cfg(feature = "tls")]
     #[must_use]
     pub fn tls(mut self, config: &crate::tls::ServerConfig) -> ServerBuilder {
@@ -287,9 +289,9 @@ impl ServerBuilder {
                 serving: Cell::new(false),
                 clients: RefCell::default(),
                 next_client: Cell::new(0),
+                handlers: self.handlers.clone(),
                 closed: Waiters::default(),
                 forever: RefCell::new(None),
-                handlers: self.handlers.clone(),
             }
         };
         Ok(Server(Rc::new_cyclic(make)))

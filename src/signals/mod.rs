@@ -9,7 +9,7 @@
 //! well:
 //!
 //! ```no_run
-//! use std::io::{self, Read, Write};
+//! use std::io::{Read, Write};
 //! use stackio::net::{TcpListener, TcpStream};
 //! use stackio::signals::{self, Signal};
 //! use stackio::{Result, Timeout, get_running_loop, secs, task_group};
@@ -21,7 +21,13 @@
 //!             let acceptor = connections.spawn(move || {
 //!                 loop {
 //!                     let (stream, _) = listener.accept()?;
-//!                     connections.spawn(move || Ok(drop(talk(stream)))); // its error ends it alone
+//!                     connections.spawn(move || match talk(stream) {
+//!                         // The others go on.
+//!                         Err(error) if !error.is_cancelled() => {
+//!                             Ok(eprintln!("a connection failed: {error}"))
+//!                         }
+//!                         ended => ended,
+//!                     });
 //!                 }
 //!                 # #[allow(unreachable_code)]
 //!                 # Ok(())
@@ -38,7 +44,7 @@
 //!     }
 //! }
 //!
-//! fn talk(mut stream: TcpStream) -> io::Result<()> {
+//! fn talk(mut stream: TcpStream) -> Result {
 //!     let mut buffer = [0; 4096];
 //!     loop {
 //!         match stream.read(&mut buffer)? {

@@ -169,6 +169,9 @@ impl Command {
 
     /// Whether the child is killed when its [`Process`] is dropped. By default it goes on,
     /// and is waited for in the background.
+    ///
+    /// Only the child itself is: what it has started goes on, as the commands of a shell
+    /// do. For those give it a [group](Command::process_group) of its own.
     pub fn kill_on_drop(&mut self, kill: bool) -> &mut Command {
         self.kill_on_drop = kill;
         self

@@ -95,7 +95,9 @@ impl Process {
     /// that is cancelled loses nothing.
     ///
     /// A process that writes much into pipes that nobody reads never ends:
-    /// [`communicate`](Process::communicate) reads.
+    /// [`communicate`](Process::communicate) reads. Nor does one that reads its input to
+    /// the end while that is a pipe that is here: std's `wait` closes it, this does not,
+    /// since another task may be writing. Call [`close`](PipeWriter::close) before.
     ///
     /// ```
     /// use stackio::signals::Signal;
@@ -182,8 +184,6 @@ impl Process {
         self.held.child.send_signal(signal)
     }
 
-    /// Asks it to end, by SIGTERM.
-    ///
     /// Sends a signal to the process and to all that it has started, if it leads a group of
     /// its own ([`process_group(0)`](super::Command::process_group)): the commands of a
     /// shell, the workers of a server. Who has left the group is not reached.
@@ -213,6 +213,8 @@ impl Process {
         self.held.child.send_signal_to_group(signal)
     }
 
+    /// Asks it to end, by SIGTERM.
+    ///
     /// # Errors
     ///
     /// As [`send_signal`](Process::send_signal).

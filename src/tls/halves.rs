@@ -54,7 +54,8 @@ where
     for<'a> &'a S: Write,
 {
     /// Says that nothing more will be written (`close_notify`); the other half reads on,
-    /// until the peer says the same.
+    /// until the peer says the same, which may be
+    /// [at once](super::TlsStream::close_write).
     ///
     /// # Errors
     ///

@@ -17,6 +17,11 @@ use super::session::Session;
 /// to 64 KiB of its data; what has been taken is sent with the next write, flush or close,
 /// so do not write it again.
 ///
+/// Each write sends a record at once. So a header and a body are better written through a
+/// `BufWriter`, which is flushed, or the socket is told
+/// [`set_nodelay(true)`](crate::net::TcpStream::set_nodelay): otherwise the second record
+/// may [wait for the peer](crate::net#small-writes).
+///
 /// Dropping it closes the stream below without a word, which the peer must take for an
 /// attack, and what was written last may be lost, since the system resets a connection
 /// that is closed while something of the peer's is unread: call
@@ -109,7 +114,11 @@ impl<S: Read + Write> TlsStream<S> {
     }
 
     /// Says that nothing more will be written (`close_notify`). What the peer writes can
-    /// still be read; before TLS 1.3 it will close at once.
+    /// still be read, if it still writes: a `TlsStream` at the other end may answer. One
+    /// that speaks less than TLS 1.3 closes at once, and so do transports and streams, of
+    /// [`start_server`](crate::ServerBuilder::start_server) with
+    /// [`tls`](crate::ServerBuilder::tls) for instance, as in asyncio: what they have not
+    /// sent by then is lost. Who wants their answer reads it first.
     ///
     /// # Errors
     ///

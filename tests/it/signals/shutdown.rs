@@ -19,9 +19,12 @@ fn serve(listener: TcpListener, grace: std::time::Duration, stopping: Future<()>
             let acceptor = connections.spawn(move || -> Result {
                 loop {
                     let (stream, _) = listener.accept()?;
-                    connections.spawn(move || {
-                        drop(talk(stream));
-                        Ok(())
+                    connections.spawn(move || match talk(stream) {
+                        Err(error) if !error.is_cancelled() => {
+                            eprintln!("a connection failed: {error}");
+                            Ok(())
+                        }
+                        ended => ended,
                     });
                 }
             });
@@ -37,7 +40,7 @@ fn serve(listener: TcpListener, grace: std::time::Duration, stopping: Future<()>
     }
 }
 
-fn talk(mut stream: TcpStream) -> io::Result<()> {
+fn talk(mut stream: TcpStream) -> Result {
     let mut buffer = [0; 64];
     loop {
         match stream.read(&mut buffer)? {
