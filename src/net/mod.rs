@@ -29,6 +29,13 @@
 //!
 //! A cancellation is delivered once. A library that goes on to read after an error
 //! (`serde_json` does, inside a list) waits again, until the next one.
+//!
+//! A task that was cancelled while it waited to write gets the cancellation again where it
+//! would wait for the same socket once more, unless that was taken back
+//! ([`uncancel`](crate::AnyTask::uncancel), which a timeout does by itself): std's `BufWriter`
+//! writes itself out in its destructor, and so does a compressor. Who was cancelled
+//! elsewhere does wait there, however long the peer takes: then `BufWriter::into_parts`
+//! gives up what is left.
 
 mod limited;
 mod sending;
