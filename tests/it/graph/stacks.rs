@@ -298,7 +298,7 @@ fn a_small_stack_never_overflows_by_being_asked() {
     if children::is_child() {
         run(|| {
             // Of 16 KiB, so that what is left is hardly enough to wait.
-            for bytes in (0..=78).rev().map(|step| step * 128) {
+            for bytes in (0..=76).rev().map(|step| step * 128) {
                 let task = TaskBuilder::new().stack_size(1).spawn(move || {
                     let begin = 0_u64;
                     fills(std::ptr::from_ref(black_box(&begin)).addr(), bytes)
