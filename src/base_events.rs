@@ -42,6 +42,10 @@ use crate::watchdog::Watchdog;
 /// that all are in the processor's caches anyway.
 const CROWD: usize = 2048;
 
+/// How many that became ready with their sockets are one: what each asks of the system
+/// meanwhile drives the others out of the caches.
+const CROWD_OF_SOCKETS: usize = 64;
+
 /// What a loop is made with.
 pub(crate) struct Options {
     pub(crate) clock: Clock,
@@ -238,8 +242,9 @@ impl EventLoop {
         let inner = &*self.0;
         let scheduler = &*inner.scheduler;
         let ready = scheduler.ready_len();
+        let mut sockets = 0;
         if ready == 0 || inner.pace.must_ask(ready, scheduler.clock(), coarse_millis()) {
-            self.ask(ready)?;
+            sockets = self.ask(ready)?;
         } else {
             inner.remote.drain(&inner.scheduler);
             if inner.is_timer_near() {
@@ -249,7 +254,8 @@ impl EventLoop {
         let left = Cell::new(scheduler.ready_len());
         let watchdog = scheduler.reports().is_debug().then(|| inner.watchdog());
         let watchdog = watchdog.as_deref();
-        let run = || inner.run_ready(&left, watchdog);
+        let crowd = sockets >= CROWD_OF_SOCKETS || left.get() >= CROWD;
+        let run = || inner.run_ready(&left, crowd, watchdog);
         while let Err(panic) = catch_unwind(AssertUnwindSafe(run)) {
             let text = "something that the event loop called panicked";
             let context = ExceptionContext::new(ExceptionSource::Loop, text);
@@ -259,17 +265,18 @@ impl EventLoop {
         Ok(())
     }
 
-    /// Asks the selector, and moves what became ready into the queue.
-    fn ask(&self, ready: usize) -> Result {
+    /// Asks the selector, and moves what became ready into the queue. Of how many sockets
+    /// it knew.
+    fn ask(&self, ready: usize) -> Result<usize> {
         let inner = &*self.0;
         let idle = ready == 0 && !inner.stopping.get();
         let timeout = if idle { self.idle_timeout()? } else { Some(Duration::ZERO) };
-        inner.driver.select(timeout)?;
+        let sockets = inner.driver.select(timeout)?;
         inner.remote.drain(&inner.scheduler);
         let now = inner.scheduler.now();
         inner.scheduler.push_due_timers(now);
         inner.pace.asked(now, coarse_millis());
-        Ok(())
+        Ok(sockets)
     }
 
     /// How long the selector may block when nothing is ready. Under a virtual
@@ -306,9 +313,8 @@ impl Inner {
     /// nothing is to be looked at between two of them. Bodies and callbacks catch their
     /// own panics; what comes out of here is one in a destructor.
     #[inline]
-    fn run_ready(&self, left: &Cell<usize>, watchdog: Option<&Watchdog>) {
+    fn run_ready(&self, left: &Cell<usize>, crowd: bool, watchdog: Option<&Watchdog>) {
         let scheduler = &*self.scheduler;
-        let crowd = left.get() >= CROWD;
         while !scheduler.reports().is_interrupted() {
             if left.get() == 0 && watchdog.is_none() {
                 left.set(self.next_iteration());

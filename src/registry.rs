@@ -33,6 +33,14 @@ impl<T: ?Sized> Registry<T> {
         self.places.get(place)?.clone()
     }
 
+    /// Looks at the one that is there, if any is.
+    #[inline(always)]
+    pub(crate) fn with(&self, place: usize, look: impl FnOnce(&Rc<T>)) {
+        if let Some(Some(thing)) = self.places.get(place) {
+            look(thing);
+        }
+    }
+
     pub(crate) fn remove(&mut self, place: usize) -> Option<Rc<T>> {
         let thing = self.places.get_mut(place)?.take()?;
         self.free.push(place);

@@ -24,6 +24,7 @@ use crate::registry::Registry;
 use crate::reports::{ExceptionContext, ExceptionSource};
 use crate::sides::Side;
 pub(crate) use crate::sides::{Direction, Ready};
+use crate::sys::fetch::fetch;
 
 /// The token by which other threads wake the selector.
 const WAKE: Token = Token(usize::MAX);
@@ -43,6 +44,11 @@ pub(crate) trait Listener {
     fn left_open(&self) -> Option<(&'static str, &'static Location<'static>)> {
         None
     }
+}
+
+/// The place that a token names.
+fn place_of(Token(token): Token) -> usize {
+    token & 0xffff_ffff
 }
 
 /// A descriptor that the loop watches. What an event needs is in front.
@@ -263,34 +269,41 @@ impl Driver {
         }
     }
 
-    /// Waits for readiness, for at most `timeout`, and completes who waited.
-    pub(crate) fn select(&self, timeout: Option<Duration>) -> io::Result<()> {
+    /// Waits for readiness, for at most `timeout`, and completes who waited. How many
+    /// events there were.
+    pub(crate) fn select(&self, timeout: Option<Duration>) -> io::Result<usize> {
         let watched = self.scheduler.is_watched();
         if watched {
             self.scheduler.emit(&FlowEvent::Select { timeout });
         }
         let mut events = self.events.replace(Events::with_capacity(0));
         let polled = self.poll.borrow_mut().poll(&mut events, timeout);
+        let mut count = 0;
         if polled.is_ok() {
             if watched {
                 let events = events.iter().filter(|event| event.token() != WAKE).count();
                 self.scheduler.emit(&FlowEvent::Selected { events });
             }
+            let mut soon = events.iter().skip(4);
             for event in &events {
+                if let Some(event) = soon.next() {
+                    let fetch_it = |it: &Rc<Registration>| fetch(Rc::as_ptr(it).addr(), 3);
+                    self.watched.borrow().with(place_of(event.token()), fetch_it);
+                }
                 self.deliver(event, watched);
+                count += 1;
             }
         }
         *self.events.borrow_mut() = events;
         match polled {
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(()),
-            result => result,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(0),
+            result => result.map(|()| count),
         }
     }
 
     #[inline(always)]
     fn deliver(&self, event: &mio::event::Event, watched: bool) {
-        let Token(token) = event.token();
-        let registration = self.watched.borrow().get(token & 0xffff_ffff);
+        let registration = self.watched.borrow().get(place_of(event.token()));
         let Some(registration) = registration else { return };
         if registration.token.get() != event.token() {
             return;
