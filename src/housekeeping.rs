@@ -11,7 +11,7 @@ use std::time::Duration;
 use crate::constants::{IDLE_MS, RELEASE_BATCH};
 use crate::events::Scheduler;
 use crate::stack::{has_surplus, look_for_stale, release_stale};
-use crate::sys::spares;
+use crate::sys::{heap, spares};
 use crate::task_core::shrink_unfinished;
 
 #[derive(Default)]
@@ -20,7 +20,12 @@ pub(crate) struct Housekeeping {
     looked: Cell<u64>,
     /// Whether stacks are being released.
     releasing: Cell<bool>,
+    /// Whether so much has been freed that the allocator is to give it back after that.
+    trims: Cell<bool>,
 }
+
+/// How many things have to be freed at once for the allocator to be asked.
+const MANY: usize = 4096;
 
 impl Housekeeping {
     /// Does what is due at `now`, in milliseconds of any clock, before the loop blocks.
@@ -31,6 +36,9 @@ impl Housekeeping {
             if self.releasing.get() {
                 return Some(Duration::ZERO);
             }
+            if self.trims.take() {
+                heap::trim();
+            }
         }
         if !has_surplus() && !spares::has_surplus() && !scheduler.has_surplus() {
             return None;
@@ -38,10 +46,10 @@ impl Housekeeping {
         let rest = (self.looked.get() + IDLE_MS).saturating_sub(now);
         if rest == 0 {
             self.looked.set(now);
-            look_for_stale();
+            let freed = spares::shrink() + look_for_stale();
             scheduler.shrink();
             shrink_unfinished();
-            spares::shrink();
+            self.trims.set(freed >= MANY);
             self.releasing.set(true);
         }
         Some(Duration::from_millis(rest))

@@ -42,8 +42,6 @@ pub(super) struct Class {
     slabs: Vec<Slab>,
     /// Stacks handed out or free, in the order of the slabs.
     carved: Vec<Registration>,
-    /// Whether there are more of them since the last look.
-    grown: bool,
 }
 
 impl Arena {
@@ -80,7 +78,6 @@ impl Arena {
             released: 0,
             slabs: Vec::new(),
             carved: Vec::new(),
-            grown: false,
         });
         self.classes.len() - 1
     }
@@ -90,8 +87,8 @@ impl Arena {
         self.classes.iter().any(|class| class.free.len() > class.released + warm)
     }
 
-    pub(super) fn look(&mut self, warm: usize) {
-        self.classes.iter_mut().for_each(|class| class.look(warm));
+    pub(super) fn look(&mut self, warm: usize) -> usize {
+        self.classes.iter_mut().map(|class| class.look(warm)).sum()
     }
 
     pub(super) fn release_stale(&mut self, batch: usize) -> bool {
@@ -152,7 +149,6 @@ impl Class {
         let (top, registration) = slab.carve()?;
         let colour = self.carved.len() % STACK_COLOURS * COLOUR_STEP;
         self.carved.push(registration);
-        self.grown = true;
         // Room for every stack there is: giving one back never allocates.
         self.free.reserve(self.carved.len() - self.free.len());
         Ok(top - colour)
@@ -179,31 +175,15 @@ impl Class {
         }
     }
 
-    /// What nobody has touched since the last look is stale, but for the `warm` hottest.
-    fn look(&mut self, warm: usize) {
+    /// What nobody has touched since the last look is stale, but for the `warm` hottest; how
+    /// many are more than were before.
+    fn look(&mut self, warm: usize) -> usize {
         let cold = self.untouched.min(self.free.len().saturating_sub(warm));
         self.stale = cold.max(self.released);
         self.untouched = self.free.len();
         // Neighbours are released together.
         self.free[self.released..self.stale].sort_unstable();
-        if mem::take(&mut self.grown) {
-            self.move_lists();
-        }
-    }
-
-    /// Puts the lists that have grown where there is room now. They grew when much else
-    /// was there, and the heap gives nothing back to the system that lies below a block
-    /// in use.
-    fn move_lists(&mut self) {
-        let mut free = Vec::with_capacity(self.carved.len());
-        free.append(&mut self.free);
-        self.free = free;
-        let mut carved = Vec::with_capacity(self.carved.len());
-        carved.append(&mut self.carved);
-        self.carved = carved;
-        let mut slabs = Vec::with_capacity(self.slabs.len());
-        slabs.append(&mut self.slabs);
-        self.slabs = slabs;
+        self.stale - self.released
     }
 
     fn release(&mut self, count: usize) {

@@ -146,9 +146,9 @@ pub(crate) fn has_surplus() -> bool {
 }
 
 /// Looks which of the free stacks nobody has taken since the last look, but for the 64 of
-/// each size that were used last: their memory is to be given back.
-pub(crate) fn look_for_stale() {
-    let _ = ARENA.try_with(|arena| arena.borrow_mut().look(STACKS_KEPT_WARM));
+/// each size that were used last: their memory is to be given back. How many were found.
+pub(crate) fn look_for_stale() -> usize {
+    ARENA.try_with(|arena| arena.borrow_mut().look(STACKS_KEPT_WARM)).unwrap_or(0)
 }
 
 /// Returns the memory of those that were found to the kernel, unless somebody has taken

@@ -8,6 +8,7 @@
 //! - [`advice`]: advice on many ranges of memory at a time.
 //! - [`mapping`]: memory from the kernel, guard pages.
 //! - [`slab`]: one mapping for many stacks, and the stack of an address.
+//! - [`heap`]: what is free in the allocator goes back to the system.
 //! - [`spares`]: memory of what nobody has any more, for the next.
 //! - [`cells`]: a look into a cell that does not write to it.
 //! - [`fifo`]: a queue that many have.
@@ -33,6 +34,7 @@ pub(crate) mod clocks;
 pub(crate) mod descriptor;
 pub(crate) mod fetch;
 pub(crate) mod fifo;
+pub(crate) mod heap;
 mod limits;
 pub(crate) mod mapping;
 pub(crate) mod overflow;

@@ -7,10 +7,8 @@
 use std::error::Error;
 use std::fmt;
 use std::io;
-use std::mem;
 use std::ops::Range;
 use std::ptr;
-use std::slice;
 use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 
 use corosensei::stack::valgrind::ValgrindStackRegistration;
@@ -169,7 +167,6 @@ impl Error for StackError {
 /// The slabs of stacks, in a list that a handler can walk at any moment.
 ///
 /// Entries are never freed, and used again once their slab is gone.
-#[derive(Default)]
 struct Entry {
     start: AtomicUsize,
     end: AtomicUsize,
@@ -178,6 +175,8 @@ struct Entry {
     stride: AtomicUsize,
     next: AtomicPtr<Entry>,
 }
+
+const ENTRIES_AT_A_TIME: usize = 64;
 
 const FREE: usize = 0;
 const CLAIMED: usize = 1;
@@ -204,21 +203,10 @@ fn list(slab: &Range<usize>, stride: usize) -> Listed {
     Listed(entry)
 }
 
-/// A page of entries, of which the first is claimed. They are not of the heap: it gives
-/// nothing back to the system that lies below a block which is never freed.
+/// A few more entries, of which the first is claimed.
 fn add_entries() -> &'static Entry {
-    let entries: &[Entry] = match Mapping::new(page_size()) {
-        Ok(page) => {
-            let first = page.range().start as *const Entry;
-            let count = page.range().len() / size_of::<Entry>();
-            mem::forget(page);
-            // SAFETY: the page is never unmapped and nobody else knows it. It is aligned
-            // for anything, and zeroes are entries that are `FREE`.
-            unsafe { slice::from_raw_parts(first, count) }
-        }
-        Err(_) => Box::leak(Box::new([Entry::default()])),
-    };
-    let (first, others) = entries.split_first().expect("a page has room for an entry");
+    let entries: &[Entry] = Box::leak(Box::new([const { Entry::new() }; ENTRIES_AT_A_TIME]));
+    let (first, others) = entries.split_first().expect("more than none");
     first.stride.store(CLAIMED, Ordering::Relaxed);
     // Counted before anyone can claim them, so that the count never wraps.
     UNUSED.fetch_add(others.len(), Ordering::Relaxed);
@@ -256,6 +244,15 @@ pub(crate) fn stack_around(address: usize) -> Option<Range<usize>> {
 }
 
 impl Entry {
+    const fn new() -> Entry {
+        Entry {
+            start: AtomicUsize::new(0),
+            end: AtomicUsize::new(0),
+            stride: AtomicUsize::new(FREE),
+            next: AtomicPtr::new(ptr::null_mut()),
+        }
+    }
+
     /// Takes the entry if it has no slab.
     fn claim(&self) -> bool {
         let claimed = self

@@ -88,9 +88,9 @@ pub(crate) fn has_surplus() -> bool {
     SPARES.try_with(|spares| spares.borrow().surplus).unwrap_or(false)
 }
 
-/// Frees what nobody has taken since the last time.
-pub(crate) fn shrink() {
-    let _ = SPARES.try_with(|spares| spares.borrow_mut().shrink());
+/// Frees what nobody has taken since the last time; how many pieces of memory.
+pub(crate) fn shrink() -> usize {
+    SPARES.try_with(|spares| spares.borrow_mut().shrink()).unwrap_or(0)
 }
 
 impl Spares {
@@ -108,9 +108,10 @@ impl Spares {
         self.surplus |= free.len() > FEW;
     }
 
-    fn shrink(&mut self) {
-        self.classes.iter_mut().for_each(Class::shrink);
+    fn shrink(&mut self) -> usize {
+        let freed = self.classes.iter_mut().map(Class::shrink).sum();
         self.surplus = self.classes.iter().any(|class| class.free.len() > FEW);
+        freed
     }
 }
 
@@ -122,11 +123,12 @@ impl Class {
         Some(memory)
     }
 
-    fn shrink(&mut self) {
+    fn shrink(&mut self) -> usize {
         let unused = self.untouched.min(self.free.len().saturating_sub(FEW));
         self.free.drain(..unused);
         self.free.shrink_to(2 * self.free.len());
         self.untouched = self.free.len();
+        unused
     }
 }
 

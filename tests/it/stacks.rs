@@ -6,12 +6,12 @@ use std::os::unix::process::ExitStatusExt;
 use std::rc::Rc;
 
 use stackio::{
-    DEFAULT_STACK_SIZE, Generator, Result, Runner, TaskBuilder, VirtualClock, sleep, spawn,
-    stack_statistics, yield_now,
+    DEFAULT_STACK_SIZE, Error, Future, Generator, Result, Runner, TaskBuilder, VirtualClock,
+    millis, sleep, spawn, stack_statistics, yield_now,
 };
 
 use crate::children::{assert_played_well, command, command_after, is_child, play, play_in};
-use crate::support::Finished;
+use crate::support::{Finished, resident};
 
 fn run<T: 'static>(main: impl FnOnce() -> Result<T> + 'static) -> Result<T> {
     Runner::builder().virtual_clock(&VirtualClock::new()).build()?.run(main)
@@ -294,4 +294,49 @@ fn a_task_that_is_never_run_takes_no_stack() {
         Ok(())
     })
     .unwrap();
+}
+
+/// So many tasks that each carry something and wait, all at the same time.
+#[cfg(target_os = "linux")]
+fn crowd(count: usize) -> Result<usize> {
+    let future: Future<()> = Future::new();
+    let tasks: Vec<_> = (0..count)
+        .map(|_| {
+            let (waited, carried) = (future.clone(), [1_u8; 300]);
+            spawn(move || {
+                waited.wait()?;
+                Ok(usize::from(black_box(carried)[7]))
+            })
+        })
+        .collect();
+    yield_now()?;
+    let most = resident();
+    future.set_result(())?;
+    let sum = tasks.into_iter().try_fold(0, |sum, task| Ok::<_, Error>(sum + task.join()?))?;
+    assert_eq!(sum, count);
+    Ok(most)
+}
+
+#[test]
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+fn what_a_crowd_has_taken_goes_back_to_the_system() {
+    if is_child() {
+        stackio::run(|| {
+            crowd(500)?;
+            let before = resident();
+            let most = crowd(20_000)?;
+            assert!(most > before + 100_000_000, "{most} after {before}");
+            // Once the loop has rested for a while, which may take longer on a busy machine.
+            for _ in 0..100 {
+                sleep(millis(200))?;
+                if resident() <= before + before / 10 {
+                    return Ok(());
+                }
+            }
+            panic!("{} bytes of {before} before and {most} meanwhile", resident());
+        })
+        .unwrap();
+        return;
+    }
+    assert_played_well(&play());
 }

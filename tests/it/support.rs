@@ -38,6 +38,13 @@ pub fn example(name: &str) -> PathBuf {
     path
 }
 
+/// Bytes of memory that the process has, other than what the kernel has for it.
+pub fn resident() -> usize {
+    let text = std::fs::read_to_string("/proc/self/statm").expect("Linux tells");
+    let pages = text.split_whitespace().nth(1).and_then(|pages| pages.parse::<usize>().ok());
+    pages.expect("the second number") * 4096
+}
+
 fn build_example(name: &str) -> PathBuf {
     let profile_dir = profile_dir();
     let profile = match file_name(&profile_dir) {

@@ -10,6 +10,7 @@ use stackio::{Protocol, Result, Server, Transport, get_running_loop};
 
 use super::{elsewhere, pattern, play, reports, reset_on_close, until};
 use crate::net::alone::{alone, open_descriptors};
+use crate::support::resident;
 
 #[derive(Default)]
 struct Echo(Option<Transport>);
@@ -127,13 +128,6 @@ impl Protocol for Idle {
     fn connection_lost(&mut self, _: Option<stackio::Error>) {
         self.0.set(self.0.get() - 1);
     }
-}
-
-/// Bytes of memory that the process has, other than what the kernel has for it.
-fn resident() -> usize {
-    let text = std::fs::read_to_string("/proc/self/statm").expect("Linux tells");
-    let pages = text.split_whitespace().nth(1).and_then(|pages| pages.parse::<usize>().ok());
-    pages.expect("the second number") * 4096
 }
 
 #[test]
