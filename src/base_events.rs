@@ -34,17 +34,13 @@ use crate::housekeeping::Housekeeping;
 use crate::pace::Pace;
 use crate::remote::Remote;
 use crate::reports::{ExceptionContext, ExceptionSource};
-use crate::selectors::Driver;
+use crate::selectors::{CROWD_OF_SOCKETS, Driver};
 use crate::sys::clocks::coarse_millis;
 use crate::watchdog::Watchdog;
 
 /// How many that are ready are a crowd, of whom each is fetched ahead of its turn: below
 /// that all are in the processor's caches anyway.
 const CROWD: usize = 2048;
-
-/// How many that became ready with their sockets are one: what each asks of the system
-/// meanwhile drives the others out of the caches.
-const CROWD_OF_SOCKETS: usize = 64;
 
 /// What a loop is made with.
 pub(crate) struct Options {
