@@ -17,7 +17,7 @@ OTHERS = ",".join(name for name in peers.PEERS if name not in CLOSE.split(","))
 
 MEASURE = [
     ["run.py", "-p", CLOSE, "-k", "5", "--ms", "700", "--tries", "2"],
-    ["run.py", "-p", OTHERS, "-k", "1", "--ms", "700", "--tries", "2", "--no-build"],
+    ["run.py", "-p", OTHERS, "-k", "1", "--ms", "700", "--tries", "2"],
     ["growth.py", "--no-build"],
     ["memory.py", "--no-build"],
     ["instructions.py", "--no-build"],
