@@ -1,7 +1,6 @@
 //! [`gather`]: many awaitables, one future.
 
 use std::any::Any;
-
 use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::HashSet;
 use std::rc::Rc;

@@ -16,6 +16,10 @@ impl<T: ?Sized> Registry<T> {
         Registry { places: Vec::new(), free: Vec::new() }
     }
 
+    pub(crate) fn is_empty(&self) -> bool {
+        self.places.len() == self.free.len()
+    }
+
     pub(crate) fn insert(&mut self, thing: Rc<T>) -> usize {
         match self.free.pop() {
             Some(place) => {

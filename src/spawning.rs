@@ -6,7 +6,7 @@ use std::rc::Rc;
 use crate::context::{Context, Variables};
 use crate::events::Scheduler;
 use crate::exceptions::Result;
-use crate::future_core::{AnyFuture, FutureCore};
+use crate::future_core::FutureCore;
 use crate::futures::Future;
 use crate::instruments::{FlowEvent, TaskRef};
 use crate::steps::{push, step_eagerly};
@@ -115,33 +115,18 @@ impl TaskBuilder {
         T: 'static,
         F: FnOnce() -> Result<T> + 'static,
     {
-        let (cell, eager) = self.make(scheduler, body);
-        launch(cell.clone(), cell.task(), eager);
-        Task(Future(cell))
+        self.spawn_entered(scheduler, body, |_| ())
     }
 
     /// The same; `enter` is given the task before anything of it is run or told of.
+    #[inline(always)]
     #[track_caller]
     pub(crate) fn spawn_entered<T, F>(
         self,
         scheduler: Rc<Scheduler>,
         body: F,
-        enter: impl FnOnce(&Rc<dyn AnyFuture>),
+        enter: impl FnOnce(&Rc<TaskCell<T, F>>),
     ) -> Task<T>
-    where
-        T: 'static,
-        F: FnOnce() -> Result<T> + 'static,
-    {
-        let (cell, eager) = self.make(scheduler, body);
-        enter(&(cell.clone() as Rc<dyn AnyFuture>));
-        launch(cell.clone(), cell.task(), eager);
-        Task(Future(cell))
-    }
-
-    /// The task, and whether its first step is to be run at once.
-    #[inline(always)]
-    #[track_caller]
-    fn make<T, F>(self, scheduler: Rc<Scheduler>, body: F) -> (Rc<TaskCell<T, F>>, bool)
     where
         T: 'static,
         F: FnOnce() -> Result<T> + 'static,
@@ -160,7 +145,9 @@ impl TaskBuilder {
         if let Some(name) = self.name {
             cell.task().set_name(name);
         }
-        (cell, eager)
+        enter(&cell);
+        launch(cell.clone(), cell.task(), eager);
+        Task(Future(cell))
     }
 }
 

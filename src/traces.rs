@@ -279,8 +279,9 @@ mod walking {
             let end = begin + run.len();
             if frames[begin..end].iter().any(StackFrame::is_switch) {
                 kept[begin..end].fill(false);
-                let called = run.iter().rposition(|&origin| origin == Origin::Crate);
-                kept[begin + called.unwrap_or(0)] = true;
+                if let Some(called) = run.iter().rposition(|&origin| origin == Origin::Crate) {
+                    kept[begin + called] = true;
+                }
             }
             begin = end;
         }

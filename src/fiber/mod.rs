@@ -244,11 +244,11 @@ impl Fiber {
 
     #[cold]
     fn why_refused(&self) -> Option<Refusal> {
-        let Status { state, resumed_in_panic, ending, refusals, .. } = self.status.get();
+        let Status { state, ending, refusals, .. } = self.status.get();
         if state != State::Running || (FORBIDDEN.get() && !ending) {
             return Some(Refusal::Forbidden);
         }
-        if std::thread::panicking() && !resumed_in_panic {
+        if self.is_unwinding() {
             return Some(Refusal::Unwinding);
         }
         if !ending {
@@ -260,9 +260,12 @@ impl Fiber {
 
     /// Whether suspending would be refused, without counting it as an attempt.
     pub(crate) fn would_refuse(&self) -> bool {
-        let Status { state, resumed_in_panic, ending, .. } = self.status.get();
-        let unwinding = std::thread::panicking() && !resumed_in_panic;
-        state != State::Running || FORBIDDEN.get() || ending || unwinding
+        !self.is_running() || FORBIDDEN.get() || self.is_ending() || self.is_unwinding()
+    }
+
+    /// Whether it is the body that panics, as far as can be told, and not whoever resumed it.
+    fn is_unwinding(&self) -> bool {
+        std::thread::panicking() && !self.status.get().resumed_in_panic
     }
 
     #[cold]

@@ -21,9 +21,8 @@
 //! As with std's sockets Nagle's algorithm is on: a small write waits until the peer has
 //! acknowledged the one before, for which it may take its time. Transports and streams turn
 //! it off, as asyncio does. Where a message is written in pieces, write through a
-//! `BufWriter`, or call [`set_nodelay(true)`](TcpStream::set_nodelay): an answer over TLS
-//! whose header and body are two writes comes about eight times as often in a second with
-//! it.
+//! `BufWriter`, or call [`set_nodelay(true)`](TcpStream::set_nodelay): otherwise an answer
+//! whose header and body are two writes waits for the peer in between.
 //!
 //! # Cancellation
 //!

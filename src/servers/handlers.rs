@@ -1,11 +1,11 @@
 //! Tasks that serve the connections of a server, and may have work to do when those are gone.
 
-use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
+use std::cell::RefCell;
 use std::rc::Rc;
 
 use crate::events::Scheduler;
 use crate::exceptions::Result;
+use crate::registry::Registry;
 use crate::waiters::Waiters;
 
 /// What a handler serves.
@@ -15,24 +15,26 @@ pub(crate) trait Served {
 }
 
 /// The handlers of a server that have not ended.
-#[derive(Default)]
 pub(crate) struct Handlers {
-    running: RefCell<BTreeMap<u64, Rc<dyn Served>>>,
-    next: Cell<u64>,
+    running: RefCell<Registry<dyn Served>>,
     /// Who waits until there are none.
     waiters: Waiters,
 }
 
+impl Default for Handlers {
+    fn default() -> Handlers {
+        Handlers { running: RefCell::new(Registry::new()), waiters: Waiters::default() }
+    }
+}
+
 impl Handlers {
-    /// One begins; the number to tell its end by.
-    pub(crate) fn begin(&self, serves: Rc<dyn Served>) -> u64 {
-        let number = self.next.replace(self.next.get() + 1);
-        self.running.borrow_mut().insert(number, serves);
-        number
+    /// One begins; the place to tell its end by.
+    pub(crate) fn begin(&self, serves: Rc<dyn Served>) -> usize {
+        self.running.borrow_mut().insert(serves)
     }
 
-    pub(crate) fn end(&self, number: u64) {
-        let ended = self.running.borrow_mut().remove(&number);
+    pub(crate) fn end(&self, place: usize) {
+        let ended = self.running.borrow_mut().remove(place);
         drop(ended);
         self.wake_if_none();
     }
@@ -45,7 +47,7 @@ impl Handlers {
 
     /// How many work for nobody any more.
     pub(super) fn left_alone(&self) -> usize {
-        self.running.borrow().values().filter(|served| !served.is_connected()).count()
+        self.running.borrow().all().iter().filter(|served| !served.is_connected()).count()
     }
 
     /// Waits until all have ended.

@@ -175,8 +175,8 @@ impl Class {
         }
     }
 
-    /// What nobody has touched since the last look is stale, but for the `warm` hottest; how
-    /// many are more than were before.
+    /// What nobody has touched since the last look is stale, but for the `warm` hottest; of
+    /// how many the memory is still to be released.
     fn look(&mut self, warm: usize) -> usize {
         let cold = self.untouched.min(self.free.len().saturating_sub(warm));
         self.stale = cold.max(self.released);

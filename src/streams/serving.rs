@@ -155,10 +155,10 @@ impl ServerBuilder {
             let mut protocol = StreamReaderProtocol::new(&reader);
             let (reception, outlet) = (reception.clone(), protocol.outlet().clone());
             protocol.on_made(Box::new(move |transport| {
-                let number = reception.handlers.begin(outlet.clone());
+                let place = reception.handlers.begin(outlet.clone());
                 let incoming = Some(reader.incoming().clone());
                 let writer = StreamWriter::of(transport.clone(), outlet, incoming);
-                reception.welcome(reader, writer, number);
+                reception.welcome(reader, writer, place);
             }));
             protocol
         };
@@ -174,13 +174,13 @@ struct Reception<F> {
 }
 
 impl<F: Fn(StreamReader, StreamWriter) -> Result + 'static> Reception<F> {
-    /// Has a handler begin, of that number.
-    fn welcome(self: Rc<Self>, reader: StreamReader, writer: StreamWriter, number: u64) {
+    /// Has a handler begin, which has that place among those of the server.
+    fn welcome(self: Rc<Self>, reader: StreamReader, writer: StreamWriter, place: usize) {
         let (made_at, incoming) = (self.made_at, reader.incoming().clone());
         let handlers = self.handlers.clone();
         let task = spawn(move || (self.callback)(reader, writer));
         task.add_done_callback(move |task| {
-            handlers.end(number);
+            handlers.end(place);
             let failed = task.exception();
             if let Ok(Some(error)) = &failed {
                 let name = task.as_task().map(|task| task.name()).unwrap_or_default();
