@@ -338,7 +338,7 @@ impl Inner {
     }
 
     /// Whether a timer may be due before the selector is asked again.
-    #[inline]
+    #[inline(always)]
     fn is_timer_near(&self) -> bool {
         self.scheduler.has_timer_due(self.pace.near(self.scheduler.clock()))
     }

@@ -233,9 +233,14 @@ impl Scheduler {
     }
 
     /// Whether a timer is due by `when`.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn has_timer_due(&self, when: Instant) -> bool {
-        self.first_look.get() <= when && self.with_timers(|timers| timers.has_due(when))
+        self.first_look.get() <= when && self.look_for_due(when)
+    }
+
+    #[inline(never)]
+    fn look_for_due(&self, when: Instant) -> bool {
+        self.with_timers(|timers| timers.has_due(when))
     }
 
     pub(crate) fn earliest_timer(&self) -> Option<Instant> {

@@ -72,7 +72,7 @@ mod tests {
     }
 
     fn use_stacks(count: usize) {
-        let stacks: Vec<_> = (0..count).map(|_| Stack::allocate(1).unwrap()).collect();
+        let stacks: Vec<_> = (0..count).map(|_| Stack::allocate(1, || ()).unwrap()).collect();
         drop(stacks);
     }
 

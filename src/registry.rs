@@ -1,71 +1,104 @@
 //! A place for each of many things, given out and taken back in constant time.
 
+use std::mem;
 use std::rc::Rc;
 
 /// Room for so many is kept.
 const FEW: usize = 256;
 
-/// Owns things by place; a place that is free again is given out next.
+/// Owns things by place; the place that became free last is given out next.
 pub(crate) struct Registry<T: ?Sized> {
-    places: Vec<Option<Rc<T>>>,
-    free: Vec<usize>,
+    places: Vec<Place<T>>,
+    /// The place that became free last, or one behind the end.
+    next: usize,
+    taken: usize,
+}
+
+enum Place<T: ?Sized> {
+    Taken(Rc<T>),
+    /// The place to give out after this one.
+    Free(usize),
+}
+
+impl<T: ?Sized> Place<T> {
+    fn thing(&self) -> Option<&Rc<T>> {
+        match self {
+            Place::Taken(thing) => Some(thing),
+            Place::Free(_) => None,
+        }
+    }
 }
 
 impl<T: ?Sized> Registry<T> {
     pub(crate) const fn new() -> Registry<T> {
-        Registry { places: Vec::new(), free: Vec::new() }
+        Registry { places: Vec::new(), next: 0, taken: 0 }
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.places.len() == self.free.len()
+        self.taken == 0
     }
 
+    #[inline]
     pub(crate) fn insert(&mut self, thing: Rc<T>) -> usize {
-        match self.free.pop() {
+        let at = self.next;
+        self.taken += 1;
+        match self.places.get_mut(at) {
             Some(place) => {
-                self.places[place] = Some(thing);
-                place
+                if let Place::Free(next) = mem::replace(place, Place::Taken(thing)) {
+                    self.next = next;
+                }
             }
             None => {
-                self.places.push(Some(thing));
-                self.places.len() - 1
+                self.places.push(Place::Taken(thing));
+                self.next = at + 1;
             }
         }
+        at
     }
 
     pub(crate) fn get(&self, place: usize) -> Option<Rc<T>> {
-        self.places.get(place)?.clone()
+        self.places.get(place)?.thing().cloned()
     }
 
     /// Looks at the one that is there, if any is.
     #[inline(always)]
     pub(crate) fn with(&self, place: usize, look: impl FnOnce(&Rc<T>)) {
-        if let Some(Some(thing)) = self.places.get(place) {
+        if let Some(Place::Taken(thing)) = self.places.get(place) {
             look(thing);
         }
     }
 
+    #[inline]
     pub(crate) fn remove(&mut self, place: usize) -> Option<Rc<T>> {
-        let thing = self.places.get_mut(place)?.take()?;
-        self.free.push(place);
+        let slot = self.places.get_mut(place)?;
+        slot.thing()?;
+        let Place::Taken(thing) = mem::replace(slot, Place::Free(self.next)) else { return None };
+        self.next = place;
+        self.taken -= 1;
         Some(thing)
     }
 
     /// Forgets the free places at the end, if those are most of all, and the room for them.
     pub(crate) fn shrink(&mut self) {
-        let used = self.places.iter().rposition(Option::is_some).map_or(0, |last| last + 1);
+        let is_taken = |place: &Place<T>| place.thing().is_some();
+        let used = self.places.iter().rposition(is_taken).map_or(0, |last| last + 1);
         if self.places.capacity() < 2 * used + FEW {
             return;
         }
         let mut places = Vec::with_capacity(used);
         places.extend(self.places.drain(..used));
         self.places = places;
-        self.free = self.free.iter().copied().filter(|&place| place < used).collect();
+        self.next = used;
+        for (at, place) in self.places.iter_mut().enumerate() {
+            if let Place::Free(next) = place {
+                *next = mem::replace(&mut self.next, at);
+            }
+        }
     }
 
     /// All of them, in the order of their places.
     pub(crate) fn all(&self) -> Vec<Rc<T>> {
-        self.places.iter().flatten().cloned().collect()
+        self.places.iter().filter_map(Place::thing).cloned().collect()
     }
 }
 
@@ -82,7 +115,7 @@ mod tests {
         }
         registry.shrink();
         assert_eq!(registry.places.len(), 8);
-        assert!(registry.places.capacity() < 100 && registry.free.capacity() < 100);
+        assert!(registry.places.capacity() < 100);
         assert_eq!(registry.get(3).as_deref(), Some(&3));
         assert_eq!(registry.get(9_000), None);
         // What is free is given out first, and each place once.

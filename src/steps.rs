@@ -80,6 +80,7 @@ fn be_cancelled(core: &TaskCore) {
 
 /// Runs the first step of an eager task right now, inside whatever is running, which
 /// may be something that must not wait itself.
+#[cold]
 pub(crate) fn step_eagerly(task: Rc<dyn TaskObject>, scheduler: &Scheduler) {
     let resumed = resuming(|| resume(&task, scheduler));
     go_on(task, scheduler, resumed);
@@ -156,7 +157,7 @@ fn resume<T: TaskObject + ?Sized>(task: &Rc<T>, scheduler: &Scheduler) -> Resume
 fn go_on<T: TaskObject + ?Sized>(task: Rc<T>, scheduler: &Scheduler, resumed: Resumed) {
     match resumed {
         Resumed::Yielded => push(task, scheduler),
-        Resumed::Awaits(future) => wait_for(task.object(), future),
+        Resumed::Awaits(future) => wait_for(task, future),
         Resumed::Ended => {
             end(&task.clone().object());
             task.retire();
@@ -196,15 +197,15 @@ fn start<T: TaskObject + ?Sized>(task: &Rc<T>) -> bool {
 /// Not inlined: inlined, each step of ten thousand tasks in turn takes half as long again
 /// (measured; probably the processor then does not see as far as the next task).
 #[inline(never)]
-fn wait_for(task: Rc<dyn TaskObject>, future: Rc<dyn AnyFuture>) {
+fn wait_for<T: TaskObject + ?Sized>(task: Rc<T>, future: Rc<dyn AnyFuture>) {
     let (core, awaited) = (task.task(), future.core());
     if !Rc::ptr_eq(&awaited.scheduler, &core.future.scheduler) || awaited.id() == core.future.id() {
-        return refuse(task, &*future);
+        return refuse(task.object(), &*future);
     }
     core.coroutine.set_awaited(future.clone());
     let id = CallbackId::of(core.future.id());
     let cancelled = core.must_cancel.get().then(|| task.clone());
-    awaited.add_callback(|| future.clone(), id, task);
+    awaited.add_callback(|| future.clone(), id, task.object());
     if let Some(task) = cancelled {
         cancel_what_it_waits_for(task.task(), future);
     }

@@ -132,8 +132,7 @@ impl Fiber {
         body: impl FnOnce() + 'static,
     ) -> Result<(), StackError> {
         assert_eq!(self.state(), State::Idle, "a fiber is started once");
-        overflow::install(report_overflow);
-        let stack = Stack::allocate(stack_size)?;
+        let stack = stack(stack_size)?;
         self.owner.set(Some(ptr::NonNull::from(owner)));
         self.innermost.set(self);
         let coroutine = Coroutine::with_stack(stack, move |yielder, ()| {
@@ -378,6 +377,12 @@ fn with_forbidden<R>(forbidden: bool, call: impl FnOnce() -> R) -> R {
     }
     let _former = Former(FORBIDDEN.replace(forbidden));
     call()
+}
+
+/// A stack of so many bytes. Overflows are reported on every thread that has any.
+#[inline(always)]
+fn stack(size: usize) -> Result<Stack, StackError> {
+    Stack::allocate(size, || overflow::install(report_overflow))
 }
 
 /// Writes whose stack has overflowed, if the fault is in the guard of a coroutine's

@@ -2,7 +2,8 @@
 
 use std::cell::Cell;
 
-use crate::stack::{DEFAULT_STACK_SIZE, Stack};
+use super::stack;
+use crate::stack::DEFAULT_STACK_SIZE;
 
 /// How many nested calls share a stack.
 const NESTED_CALLS: usize = 32;
@@ -33,7 +34,7 @@ pub(crate) fn nested<R>(call: impl FnOnce() -> R) -> R {
 ///
 /// The function back, if there is no stack to be had.
 pub(crate) fn on_another_stack<R, F: FnOnce() -> R>(call: F) -> Result<R, F> {
-    match Stack::allocate(DEFAULT_STACK_SIZE) {
+    match stack(DEFAULT_STACK_SIZE) {
         Ok(stack) => Ok(corosensei::on_stack(stack, call)),
         Err(_) => Err(call),
     }

@@ -7,14 +7,14 @@ use std::ops::Range;
 
 use corosensei::stack::StackPointer;
 
-use super::{COLOUR_STEP, Stack, StackError, StackStatistics, top};
+use super::{COLOUR_STEP, Stack, StackError, StackStatistics, stride_of, top};
 use crate::constants::{STACK_COLOURS, STACKS_KEPT_WARM};
 use crate::sys::fetch::{LINE, fetch};
 use crate::sys::mapping;
 use crate::sys::slab::{Registration, Slab, guard_size};
 
 thread_local! {
-    pub(super) static ARENA: RefCell<Arena> = const { RefCell::new(Arena { classes: Vec::new() }) };
+    pub(super) static ARENA: RefCell<Arena> = const { RefCell::new(Arena { classes: Vec::new(), latest: None }) };
 }
 
 /// How many lines of the processor's cache a body and its first wait take of a stack.
@@ -22,8 +22,10 @@ const FIRST_LINES: usize = 6;
 
 /// The stacks of a thread. No code but ours runs while it is borrowed.
 pub(super) struct Arena {
-    /// One per size that was ever asked for: few, so the search is a glance.
+    /// One for each stride.
     pub(super) classes: Vec<Class>,
+    /// The size that was asked for last, and the index of its class.
+    latest: Option<(usize, usize)>,
 }
 
 /// The stacks of one size.
@@ -46,10 +48,10 @@ pub(super) struct Class {
 
 impl Arena {
     #[inline]
-    pub(super) fn take(&mut self, stride: usize) -> Result<Stack, StackError> {
-        let index = match self.classes.iter().position(|class| class.stride == stride) {
-            Some(index) => index,
-            None => self.add_class(stride),
+    pub(super) fn take(&mut self, size: usize, before_new: fn()) -> Result<Stack, StackError> {
+        let index = match self.latest {
+            Some((latest, index)) if latest == size => index,
+            _ => self.class_of(size)?,
         };
         let class = &mut self.classes[index];
         let base = match class.free.pop() {
@@ -58,17 +60,31 @@ impl Arena {
                 class.fetch_next();
                 base
             }
-            None => class.carve()?,
+            None => {
+                before_new();
+                class.carve()?
+            }
         };
         Ok(Stack {
             base: StackPointer::new(base).expect("no slab lies at address 0"),
-            stride: stride as u32,
+            stride: class.stride as u32,
             class: index as u32,
             home: PhantomData,
         })
     }
 
+    /// The index of the class for stacks of that size, which is made if there is none.
     #[cold]
+    fn class_of(&mut self, size: usize) -> Result<usize, StackError> {
+        let stride = stride_of(size)?;
+        let index = match self.classes.iter().position(|class| class.stride == stride) {
+            Some(index) => index,
+            None => self.add_class(stride),
+        };
+        self.latest = Some((size, index));
+        Ok(index)
+    }
+
     fn add_class(&mut self, stride: usize) -> usize {
         self.classes.push(Class {
             stride,

@@ -71,17 +71,17 @@ pub(crate) struct Stack {
 
 impl Stack {
     /// A stack of `size` usable bytes, rounded up to pages and to 16 KiB at
-    /// least. Up to 960 of them are spent on the colour.
+    /// least. Up to 960 of them are spent on the colour. `before_new` is called before
+    /// one is made that the thread did not have yet.
     ///
     /// # Errors
     ///
     /// Where the size is beyond 1 GiB, or the kernel gives no more memory: the
     /// error names the limit.
     #[inline]
-    pub(crate) fn allocate(size: usize) -> Result<Stack, StackError> {
-        let stride = stride_of(size)?;
+    pub(crate) fn allocate(size: usize, before_new: fn()) -> Result<Stack, StackError> {
         ARENA
-            .try_with(|arena| arena.borrow_mut().take(stride))
+            .try_with(|arena| arena.borrow_mut().take(size, before_new))
             .unwrap_or_else(|_| Err(StackError::new(size, "the thread is ending", None)))
     }
 
@@ -188,7 +188,6 @@ fn top(base: usize) -> usize {
 }
 
 /// Bytes of a slot with `size` usable ones.
-#[inline]
 fn stride_of(size: usize) -> Result<usize, StackError> {
     match mapping::round_to_pages(size.max(STACK_MIN_SIZE)) {
         Some(usable @ ..=STACK_MAX_SIZE) => Ok(usable + guard_size()),
@@ -206,8 +205,12 @@ mod tests {
         std::thread::spawn(test).join().unwrap();
     }
 
+    fn allocate(size: usize) -> Stack {
+        Stack::allocate(size, || ()).unwrap()
+    }
+
     fn stacks(size: usize, count: usize) -> Vec<Stack> {
-        (0..count).map(|_| Stack::allocate(size).unwrap()).collect()
+        (0..count).map(|_| allocate(size)).collect()
     }
 
     fn bases(stacks: &[Stack]) -> Vec<usize> {
@@ -240,14 +243,14 @@ mod tests {
     #[test]
     fn sizes_are_rounded_up_and_bounded() {
         on_a_new_thread(|| {
-            let small = Stack::allocate(1).unwrap();
+            let small = allocate(1);
             assert_eq!(small.size(), STACK_MIN_SIZE);
             assert_eq!(top(small.base.get()), small.guard().end + small.size());
-            let large = Stack::allocate(STACK_SLAB_SIZE + 1).unwrap();
+            let large = allocate(STACK_SLAB_SIZE + 1);
             assert!(large.size() > STACK_SLAB_SIZE);
             assert_eq!(stack_statistics().slabs, 2);
             for size in [STACK_MAX_SIZE + 1, usize::MAX] {
-                let error = Stack::allocate(size).err().unwrap();
+                let error = Stack::allocate(size, || ()).err().unwrap();
                 assert!(error.to_string().contains("the largest"), "{error}");
             }
         });
@@ -318,7 +321,7 @@ mod tests {
     #[test]
     fn a_fault_in_the_guard_names_its_stack() {
         on_a_new_thread(|| {
-            let stack = Stack::allocate(1).unwrap();
+            let stack = allocate(1);
             let guard = stack.guard();
             let usable = guard.end..guard.end + stack.size();
             assert_eq!(overflowed(guard.start), Some(usable.clone()));

@@ -8,8 +8,8 @@ use std::mem::MaybeUninit;
 use std::ptr;
 use std::rc::Rc;
 
-/// Bytes of the largest thing whose memory is kept.
-const LARGEST: usize = 1024;
+/// Words of the largest thing whose memory is kept.
+const LARGEST: usize = 128;
 
 /// Of each size the memory of so many is kept, however long nobody wants it.
 const FEW: usize = 64;
@@ -29,9 +29,10 @@ struct Spares {
 }
 
 /// Memory for things of one size, with the alignment of a word.
-#[derive(Default)]
 struct Class {
-    free: Vec<Rc<[Word]>>,
+    words: usize,
+    /// What `Rc::into_raw` gave for an `Rc<[Word]>` of that size each, which nobody else has.
+    free: Vec<*const Word>,
     /// How many nobody has taken since the last look.
     untouched: usize,
 }
@@ -39,8 +40,9 @@ struct Class {
 /// The size in words, if memory of that size and alignment is kept.
 #[inline(always)]
 const fn words<T>() -> Option<usize> {
-    match size_of::<T>() <= LARGEST && align_of::<T>() == align_of::<Word>() {
-        true => Some(size_of::<T>() / size_of::<Word>()),
+    let words = size_of::<T>() / size_of::<Word>();
+    match words <= LARGEST && align_of::<T>() == align_of::<Word>() {
+        true => Some(words),
         false => None,
     }
 }
@@ -58,29 +60,53 @@ pub(crate) fn make<T>(thing: impl FnOnce() -> T) -> Rc<T> {
 #[inline(always)]
 fn take<T>() -> Rc<MaybeUninit<T>> {
     match words::<T>().and_then(pop) {
-        // SAFETY: the slice has the size and the alignment of a `T`, as its class says.
-        Some(memory) => unsafe { Rc::from_raw(Rc::into_raw(memory).cast()) },
+        // SAFETY: it comes out of `into_raw` for a slice that has the size and the alignment
+        // of a `T`, as its class says, and it is nobody else's.
+        Some(memory) => unsafe { Rc::from_raw(memory.cast()) },
         None => Rc::new_uninit(),
     }
 }
 
-#[inline]
-fn pop(words: usize) -> Option<Rc<[Word]>> {
+#[inline(always)]
+fn pop(words: usize) -> Option<*const Word> {
     let pop = |spares: &RefCell<Spares>| spares.borrow_mut().classes.get_mut(words)?.pop();
     SPARES.try_with(pop).ok().flatten()
 }
 
 /// Drops the thing, if nobody else has it, and keeps its memory.
-#[inline(never)]
+#[inline(always)]
 pub(crate) fn give_back<T>(mut thing: Rc<T>) {
-    let Some(words) = words::<T>().filter(|_| Rc::get_mut(&mut thing).is_some()) else { return };
+    if words::<T>().is_some() && Rc::get_mut(&mut thing).is_some() {
+        keep(thing);
+    }
+}
+
+/// Nobody else has it, and it is of a size of which memory is kept.
+#[inline(never)]
+fn keep<T>(thing: Rc<T>) {
+    let words = size_of::<T>() / size_of::<Word>();
     let thing = Rc::into_raw(thing).cast_mut();
     // SAFETY: the slice has the size and the alignment of a `T`. Dropping it does not drop
     // the thing, which is done here, and the memory is freed if that panics.
     let memory = unsafe { Rc::from_raw(ptr::slice_from_raw_parts(thing.cast::<Word>(), words)) };
     // SAFETY: nobody else has it, and nobody looks at it after this.
     unsafe { ptr::drop_in_place(thing) };
-    let _ = SPARES.try_with(|spares| spares.borrow_mut().push(memory));
+    let memory = Rc::into_raw(memory).cast::<Word>();
+    let kept = SPARES.try_with(|spares| spares.borrow_mut().push(words, memory));
+    if kept.is_err() {
+        // SAFETY: it has not been kept.
+        unsafe { free(memory, words) };
+    }
+}
+
+/// Frees memory.
+///
+/// # Safety
+///
+/// It is what `Rc::into_raw` gave for a slice of so many words, and nobody else has it.
+unsafe fn free(memory: *const Word, words: usize) {
+    // SAFETY: as the caller says.
+    drop(unsafe { Rc::from_raw(ptr::slice_from_raw_parts(memory, words)) });
 }
 
 /// Whether so much is kept that some of it could be freed.
@@ -98,14 +124,20 @@ impl Spares {
         Spares { classes: Vec::new(), surplus: false }
     }
 
-    fn push(&mut self, memory: Rc<[Word]>) {
-        let words = memory.len();
+    #[inline(always)]
+    fn push(&mut self, words: usize, memory: *const Word) {
         if self.classes.len() <= words {
-            self.classes.resize_with(words + 1, Class::default);
+            self.add_classes(words);
         }
         let free = &mut self.classes[words].free;
         free.push(memory);
         self.surplus |= free.len() > FEW;
+    }
+
+    #[cold]
+    fn add_classes(&mut self, last: usize) {
+        let class = |words| Class { words, free: Vec::new(), untouched: 0 };
+        self.classes.extend((self.classes.len()..=last).map(class));
     }
 
     fn shrink(&mut self) -> usize {
@@ -116,8 +148,8 @@ impl Spares {
 }
 
 impl Class {
-    #[inline]
-    fn pop(&mut self) -> Option<Rc<[Word]>> {
+    #[inline(always)]
+    fn pop(&mut self) -> Option<*const Word> {
         let memory = self.free.pop()?;
         self.untouched = self.untouched.min(self.free.len());
         Some(memory)
@@ -125,10 +157,24 @@ impl Class {
 
     fn shrink(&mut self) -> usize {
         let unused = self.untouched.min(self.free.len().saturating_sub(FEW));
-        self.free.drain(..unused);
+        self.release(unused);
         self.free.shrink_to(2 * self.free.len());
         self.untouched = self.free.len();
         unused
+    }
+
+    /// Frees so many, those first that have lain longest.
+    fn release(&mut self, count: usize) {
+        for memory in self.free.drain(..count) {
+            // SAFETY: what is kept is of that size, and taken out here.
+            unsafe { free(memory, self.words) };
+        }
+    }
+}
+
+impl Drop for Class {
+    fn drop(&mut self) {
+        self.release(self.free.len());
     }
 }
 
@@ -205,7 +251,7 @@ mod tests {
         #[repr(align(64))]
         struct Line([u8; 64]);
         give_back(make(|| Line([1; 64])));
-        give_back(make(|| [1_usize; 1000]));
+        give_back(make(|| [1_usize; LARGEST + 1]));
         assert!(SPARES.with(|spares| spares.borrow().classes.is_empty()));
         assert_eq!(make(|| Line([2; 64])).0[63], 2);
     }
