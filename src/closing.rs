@@ -13,7 +13,7 @@ use crate::exceptions::{Error, ErrorKind, Result};
 use crate::future_core::AnyFuture;
 use crate::reports::{ExceptionContext, ExceptionSource};
 use crate::steps::{dispose, force_end};
-use crate::task_core::{TaskObject, task_core, unfinished, unfinished_task};
+use crate::task_core::{BodyState, TaskObject, task_core, unfinished, unfinished_task};
 
 /// How many times closing a loop looks for tasks that others have spawned.
 const DISPOSAL_ROUNDS: usize = 16;
@@ -43,7 +43,7 @@ fn end_task(task: &Rc<dyn TaskObject>) -> bool {
     if task.task().coroutine.fiber.is_finished() {
         return true;
     }
-    if task.task().coroutine.fiber.is_running() {
+    if task.task().coroutine.fiber.is_running() || task.task().body.get() == BodyState::Dropping {
         return false;
     }
     if !task.core().is_done() {
@@ -65,7 +65,8 @@ pub(crate) fn end_now(future: &Rc<dyn AnyFuture>) -> bool {
 
 impl Inner {
     fn close(&self) {
-        if self.scheduler.is_closed() {
+        // What ends may call this again.
+        if self.closing.replace(true) {
             return;
         }
         let debug = self.scheduler.reports().is_debug();

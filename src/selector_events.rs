@@ -30,9 +30,17 @@ struct Registered {
     registration: RefCell<Option<Rc<Registration>>>,
     /// Whether somebody may have a copy of the descriptor, by which it goes on.
     shared: Cell<bool>,
-    /// The task that was cancelled while it waited to write, and how often it was refused
-    /// to wait again.
-    gave_up: Cell<Option<(FutureId, u32)>>,
+    gave_up: Cell<Option<GaveUp>>,
+}
+
+/// A task that was cancelled while it waited to write.
+#[derive(Clone, Copy)]
+struct GaveUp {
+    task: FutureId,
+    /// The task's count of cancellations taken back, at that time.
+    taken_back: u16,
+    /// How often it was refused to wait again.
+    refused: u32,
 }
 
 /// How often a cancelled writer is refused to wait again; one that goes on even so is to
@@ -49,19 +57,29 @@ impl Registered {
     #[cold]
     fn note_failure(&self, error: &Error) {
         let task = current().filter(|_| error.is_cancelled());
-        self.gave_up.set(task.map(|task| (task.core().id(), 0)));
+        self.gave_up.set(task.as_deref().and_then(task_core).map(|core| GaveUp {
+            task: core.future.id(),
+            taken_back: core.taken_back.get(),
+            refused: 0,
+        }));
     }
 
     /// A task that was cancelled while it waited to write does not wait for the same again,
     /// unless the cancellation was taken back: what would wait is often the destructor of a
     /// buffer, which nobody could end any more.
     #[cold]
-    fn refuse_to_wait(&self, (gave_up, refused): (FutureId, u32)) -> Result {
-        let task = current().filter(|task| task.core().id() == gave_up);
-        let core = task.as_deref().and_then(task_core);
-        match core.filter(|core| core.cancel_requests.get() > 0 && refused < REFUSALS) {
+    fn refuse_to_wait(&self, gave_up: GaveUp) -> Result {
+        let GaveUp { task, taken_back, refused } = gave_up;
+        let current = current().filter(|current| current.core().id() == task);
+        let core = current.as_deref().and_then(task_core).filter(|core| {
+            let is_cancelled = core.cancel_requests.get() > 0;
+            is_cancelled && core.taken_back.get() == taken_back && refused < REFUSALS
+        });
+        match core {
             Some(core) => {
-                self.gave_up.set(Some((gave_up, refused + 1)));
+                self.gave_up.set(Some(GaveUp { refused: refused + 1, ..gave_up }));
+                // If it was still to be told so, it is by this.
+                core.must_cancel.set(false);
                 Err(core.cancellation())
             }
             None => {

@@ -20,7 +20,7 @@ use crate::slot::Slot;
 use crate::steps::{begin_queueing, run_pending};
 use crate::sys::fetch::{LINE, fetch};
 use crate::sys::spares;
-use crate::task_core::{TaskCore, TaskObject, cancel};
+use crate::task_core::{BodyState, TaskCore, TaskObject, cancel};
 
 /// A task: a future, and the coroutine that gives its result.
 #[repr(C)]
@@ -66,7 +66,7 @@ impl<T: 'static, F: FnOnce() -> Result<T> + 'static> TaskCell<T, F> {
             Ok(())
         };
         match catch_unwind(AssertUnwindSafe(run)) {
-            Ok(Ok(())) => self.task.returned.set(true),
+            Ok(Ok(())) => self.task.body.set(BodyState::Returned),
             Ok(Err(error)) => self.task.raise(error),
             Err(panic) => self.task.be_panicked(panic),
         }
@@ -167,7 +167,10 @@ impl<T: 'static, F: FnOnce() -> Result<T> + 'static> TaskObject for TaskCell<T, 
     }
 
     fn drop_body(&self) {
+        // Others may live as long as the body does, and it runs their code to its last.
+        self.task.body.set(BodyState::Dropping);
         drop_value(self.body.take());
+        self.task.body.set(BodyState::Unfinished);
     }
 
     fn drop_result(&self) {

@@ -9,7 +9,7 @@ use std::rc::Rc;
 use smallvec::SmallVec;
 
 use crate::context::Variables;
-use crate::coroutines::Coroutine;
+use crate::coroutines::{Coroutine, current};
 use crate::events::{Runnable, Scheduler};
 use crate::exceptions::{Error, Result};
 use crate::fiber::is_forced_unwind;
@@ -44,18 +44,30 @@ pub(crate) struct TaskCore {
     pub(crate) must_cancel: Cell<bool>,
     /// Set while a cancellation walks along a chain of tasks through this one.
     pub(crate) walked: Cell<bool>,
-    /// Whether the body has given a result.
-    pub(crate) returned: Cell<bool>,
+    pub(crate) body: Cell<BodyState>,
     /// Its place in the registry of unfinished tasks.
     place: Cell<u32>,
     pub(crate) context: Cell<Variables>,
     pub(crate) coroutine: Coroutine,
     pub(crate) future: FutureCore,
     /// How many requests to cancel have not been taken back.
-    pub(crate) cancel_requests: Cell<u32>,
+    pub(crate) cancel_requests: Cell<u16>,
+    /// Counts those that have been, round and round.
+    pub(crate) taken_back: Cell<u16>,
     stack_size: u32,
     number: u64,
     texts: Cell<Option<Box<Texts>>>,
+}
+
+/// What has become of the body of a task.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum BodyState {
+    /// It has not run, or not to its end, or has ended with an error.
+    Unfinished,
+    /// It will not run, and is being dropped.
+    Dropping,
+    /// It has given a result.
+    Returned,
 }
 
 /// The place of a task that is not registered.
@@ -94,12 +106,13 @@ impl TaskCore {
             queued: Cell::new(false),
             must_cancel: Cell::new(false),
             walked: Cell::new(false),
-            returned: Cell::new(false),
+            body: Cell::new(BodyState::Unfinished),
             place: Cell::new(NOWHERE),
             context: Cell::new(context),
             coroutine: Coroutine::new(),
             future,
             cancel_requests: Cell::new(0),
+            taken_back: Cell::new(0),
             stack_size: u32::try_from(stack_size).unwrap_or(u32::MAX),
             number,
             texts: Cell::new(None),
@@ -150,9 +163,9 @@ impl TaskCore {
 
     /// How the body has ended.
     pub(crate) fn outcome(&self) -> Result {
-        match self.returned.get() {
-            true => Ok(()),
-            false => Err(self.coroutine.thrown.take().unwrap_or_else(Error::cancelled)),
+        match self.body.get() {
+            BodyState::Returned => Ok(()),
+            _ => Err(self.coroutine.thrown.take().unwrap_or_else(Error::cancelled)),
         }
     }
 
@@ -214,6 +227,17 @@ pub(crate) fn cancel(task: Rc<dyn AnyFuture>, message: Option<&str>) -> bool {
     for task in &walked {
         task_core(&**task).inspect(|core| core.walked.set(false));
     }
+    true
+}
+
+/// Has the current task hear of a cancellation again, at its next wait; false if it is
+/// not to wait any more.
+pub(crate) fn put_off(cancellation: &Error) -> bool {
+    let task = current();
+    let core = task.as_deref().and_then(task_core);
+    let Some(core) = core.filter(|core| !core.coroutine.fiber.is_ending()) else { return false };
+    core.must_cancel.set(true);
+    core.keep_cancel_message(cancellation.message());
     true
 }
 

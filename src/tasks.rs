@@ -152,9 +152,9 @@ impl AnyTask {
         self.0.clone().cancel_any(Some(message.as_ref()))
     }
 
-    /// How many requests to cancel it have not been taken back.
+    /// How many requests to cancel it have not been taken back; 65,535 is that many or more.
     pub fn cancelling(&self) -> u32 {
-        self.task().map_or(0, |task| task.cancel_requests.get())
+        self.task().map_or(0, |task| task.cancel_requests.get().into())
     }
 
     /// Takes a request to cancel back; how many are left. Once none is left, a
@@ -164,11 +164,12 @@ impl AnyTask {
         let requests = task.cancel_requests.get();
         if requests > 0 {
             task.cancel_requests.set(requests - 1);
+            task.taken_back.set(task.taken_back.get().wrapping_add(1));
             if requests == 1 {
                 task.must_cancel.set(false);
             }
         }
-        task.cancel_requests.get()
+        task.cancel_requests.get().into()
     }
 
     /// Its exception, `None` if it has a result.

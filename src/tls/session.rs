@@ -2,8 +2,8 @@
 //! and its halves share.
 //!
 //! No borrow is held while the wire is waited for, and everything that was taken out is
-//! put back if the waiting ends by an error: a read that is cancelled has read nothing, and
-//! what a cancelled write had encrypted is sent before anything else.
+//! put back if the waiting ends by an error: a read that is cancelled has read nothing, a
+//! write has taken nothing, and what it has taken is sent before anything else.
 //!
 //! [`TlsStream`]: super::TlsStream
 
@@ -18,6 +18,7 @@ use super::info::TlsInfo;
 use crate::constants::TLS_READ_SIZE;
 use crate::events::Scheduler;
 use crate::exceptions::{Error, ErrorKind, Result};
+use crate::task_core::put_off;
 use crate::tasks::current_task;
 use crate::timeouts::timeout;
 use crate::waiters::Waiters;
@@ -225,9 +226,9 @@ impl Session {
         self.flush(wire)?;
         let count = self.engine.borrow_mut().write_vectored(pieces)?;
         match self.flush(wire) {
-            // They were taken and go out with the next flight: an error would say that
-            // nothing was. A cancellation is one all the same, for it comes only once.
-            Err(error) if error.io_kind().is_some() && is_passing(&error) && count > 0 => Ok(count),
+            // They were taken and go out with the next flight, while an error would say that
+            // nothing was.
+            Err(error) if count > 0 && is_passing(&error) && told_later(&error) => Ok(count),
             flushed => Ok(flushed.map(|()| count)?),
         }
     }
@@ -308,6 +309,12 @@ fn within<T>(limit: Duration, steps: impl FnOnce() -> Result<T>) -> Result<T> {
 fn is_passing(error: &Error) -> bool {
     use io::ErrorKind::{ResourceBusy, TimedOut, WouldBlock};
     matches!(error.io_kind(), None | Some(TimedOut | WouldBlock | ResourceBusy))
+}
+
+/// Whether an error that can be tried again is met again by who tries, a cancellation at
+/// the next wait.
+fn told_later(error: &Error) -> bool {
+    error.io_kind().is_some() || (error.is_cancelled() && put_off(error))
 }
 
 /// Lets only errors pass that say nothing against the wire. The others are kept, for

@@ -13,9 +13,10 @@ use super::session::Session;
 /// An encrypted connection over another stream: a [`TcpStream`](crate::net::TcpStream), or
 /// anything else with `Read` and `Write`, in a task or, over std's sockets, without a loop.
 ///
-/// A read that is cancelled has lost nothing. A write that is cancelled may have taken up
-/// to 64 KiB of its data; what has been taken is sent with the next write, flush or close,
-/// so do not write it again.
+/// A read that is cancelled has lost nothing. A write first sends what is left of those
+/// before: cancelled in that, it has taken nothing. Then it takes up to 64 KiB, and
+/// succeeds, though it may be cancelled while these are sent: what is left goes with the
+/// next write, flush or close, and the cancellation comes at the task's next wait.
 ///
 /// Each write sends a record at once. So a header and a body are better written through a
 /// `BufWriter`, which is flushed, or the socket is told

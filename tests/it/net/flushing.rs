@@ -3,7 +3,8 @@
 use std::io::{BufWriter, Read, Write};
 use std::rc::Rc;
 
-use stackio::{ErrorKind, Result, millis, run, secs, spawn, timeout, yield_now};
+use stackio::net::UnixStream;
+use stackio::{ErrorKind, Result, millis, run, secs, sleep, spawn, timeout, yield_now};
 
 use super::{pair, pair_with_std, play, settle};
 
@@ -84,5 +85,54 @@ fn another_task_may_wait_to_write_meanwhile() {
             yield_now()?;
         }
         other.join()
+    });
+}
+
+/// Fills what the peer does not read, until the time is up.
+fn fill(near: &UnixStream) -> Result {
+    let filled = timeout(millis(20), |_| Ok((&mut &*near).write_all(&vec![7; 4 << 20])?));
+    assert_eq!(filled.unwrap_err().kind(), ErrorKind::Timeout);
+    Ok(())
+}
+
+/// Sleeps until it is cancelled, which it keeps to itself.
+fn be_cancelled() {
+    assert!(sleep(secs(60)).unwrap_err().is_cancelled());
+}
+
+#[test]
+fn a_cancellation_of_long_ago_does_not_count() {
+    play(|| {
+        let (near, mut far) = UnixStream::pair()?;
+        let writer = spawn(move || {
+            be_cancelled();
+            fill(&near)?;
+            Ok((&near).write_all(&vec![7; 4 << 20])?)
+        });
+        yield_now()?;
+        writer.cancel();
+        sleep(millis(40))?;
+        let reader = spawn(move || Ok(std::io::copy(&mut far, &mut std::io::sink())?));
+        writer.join()?;
+        assert!(reader.join()? > 4 << 20);
+        Ok(())
+    });
+}
+
+#[test]
+fn a_later_cancellation_of_something_else_does_not_count() {
+    play(|| {
+        let (near, mut far) = UnixStream::pair()?;
+        let writer = spawn(move || {
+            fill(&near)?;
+            be_cancelled();
+            Ok((&near).write_all(&vec![7; 4 << 20])?)
+        });
+        sleep(millis(40))?;
+        writer.cancel();
+        let reader = spawn(move || Ok(std::io::copy(&mut far, &mut std::io::sink())?));
+        writer.join()?;
+        assert!(reader.join()? > 4 << 20);
+        Ok(())
     });
 }

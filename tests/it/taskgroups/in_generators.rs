@@ -249,3 +249,37 @@ fn a_child_that_ends_the_scope_it_runs_in_ends_the_process() {
     });
     unreachable!("{ended:?}");
 }
+
+#[test]
+fn a_closure_that_ends_the_scope_it_is_of_ends_the_process() {
+    if !is_child() {
+        let finished = play();
+        assert!(!finished.status.success());
+        assert!(finished.stderr.contains("task Task-2 cannot be ended"), "{}", finished.stderr);
+        return;
+    }
+    let ended = run(|| {
+        let shared: Rc<RefCell<Option<Generator<(), u32, ()>>>> = Rc::default();
+        let (inside, child) = (shared.clone(), Rc::new(Cell::new(None)));
+        let told = child.clone();
+        let generator = Generator::new(move |co| {
+            let ground = Ground::new();
+            task_group(|g| {
+                // Dropped one after the other, if the child never begins.
+                let ends = Dropped(|| drop(inside.take()));
+                let captured = (ends, Stands(&ground, "closure"));
+                let child = g.spawn(move || {
+                    let _captured = &captured;
+                    Ok(())
+                });
+                told.set(child.task());
+                co.yield_(1)
+            })
+        });
+        generator.next()?;
+        shared.replace(Some(generator));
+        child.take().map(|child| child.cancel());
+        yield_now()
+    });
+    unreachable!("{ended:?}");
+}

@@ -1,6 +1,6 @@
 //! A read or write that is given up half-way leaves the stream whole.
 
-use std::io::{ErrorKind, Read, Write};
+use std::io::{BufWriter, ErrorKind, Read, Write};
 
 use stackio::{millis, sleep, spawn, timeout, yield_now};
 
@@ -41,9 +41,11 @@ fn a_cancelled_write_leaves_the_records_whole() {
     play_virtually(|_| {
         let (client, server) = acquainted()?;
         let (mut near, mut far) = connected(1000, &client, &server)?;
-        let error = timeout(millis(5), |_| Ok(near.write_all(&[b'a'; 30_000])?)).unwrap_err();
+        // All of it fits, and so it is taken, and goes first.
+        timeout(millis(5), |_| Ok(near.write_all(&[b'a'; 30_000])?))?;
+        // Nothing of this is.
+        let error = timeout(millis(5), |_| Ok(near.write(b"given up")?)).unwrap_err();
         assert!(error.is_timeout());
-        // All of it fitted, and so it was taken: the rest goes first.
         let sending = spawn(move || {
             near.write_all(b"the next")?;
             Ok(near.close_write()?)
@@ -62,7 +64,7 @@ fn after_a_cancelled_write_the_peer_can_be_read_before_it_reads() {
     play_virtually(|_| {
         let (client, server) = acquainted()?;
         let (mut near, mut far) = connected(1000, &client, &server)?;
-        assert!(timeout(millis(5), |_| Ok(near.write_all(&[b'a'; 30_000])?)).is_err());
+        timeout(millis(5), |_| Ok(near.write_all(&[b'a'; 30_000])?))?;
         // The peer writes first, and reads only when that is out.
         let peer = spawn(move || {
             far.write_all(&pattern(30_000))?;
@@ -98,8 +100,8 @@ fn a_cancelled_writer_frees_the_line_for_the_reader() {
         let (near, mut far) = connected(1000, &client, &server)?;
         let (mut reader, mut writer) = near.split();
         let writing = spawn(move || {
-            let ended = writer.write_all(&[b'a'; 30_000]);
-            assert!(ended.is_err());
+            writer.write_all(&[b'a'; 30_000])?;
+            assert!(failure(writer.write(b"more")).is_cancelled());
             Ok(writer)
         });
         let reading = spawn(move || {
@@ -134,5 +136,56 @@ fn a_time_limit_of_the_socket_below_is_passed_on() {
         near.get_ref().set_read_timeout(None)?;
         near.read_exact(&mut [0])?;
         Ok(())
+    });
+}
+
+#[test]
+fn a_buffer_before_it_writes_nothing_twice() {
+    play_virtually(|_| {
+        let (client, server) = acquainted()?;
+        let (near, mut far) = connected(1000, &client, &server)?;
+        let mut lines = BufWriter::with_capacity(4000, near);
+        let (mut late, message) = (0, pattern(60_000));
+        let sending = spawn(move || {
+            for piece in message.chunks(3000) {
+                lines.write_all(piece)?;
+                while timeout(millis(3), |_| Ok(lines.flush()?)).is_err() {
+                    late += 1;
+                    assert!(late < 1000);
+                }
+            }
+            lines.get_mut().close_write()?;
+            Ok(late)
+        });
+        let mut received = Vec::new();
+        let mut some = [0; 500];
+        loop {
+            sleep(millis(1))?;
+            match far.read(&mut some)? {
+                0 => break,
+                count => received.extend_from_slice(&some[..count]),
+            }
+        }
+        assert!(sending.join()? > 5);
+        assert!(received == pattern(60_000));
+        Ok(())
+    });
+}
+
+#[test]
+fn a_task_that_is_cancelled_while_it_flushes_hears_of_it_once() {
+    play_virtually(|_| {
+        let (client, server) = acquainted()?;
+        let (mut near, _far) = connected(1000, &client, &server)?;
+        let task = spawn(move || {
+            near.write_all(&[b'a'; 30_000])?;
+            let told = sleep(millis(1));
+            assert_eq!(told.unwrap_err().message(), Some("enough"));
+            sleep(millis(1))
+        });
+        yield_now()?;
+        yield_now()?;
+        task.cancel_with("enough");
+        task.join()
     });
 }
