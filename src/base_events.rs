@@ -65,6 +65,7 @@ pub(crate) struct Inner {
     pace: Pace,
     pub(crate) stopping: Cell<bool>,
     pub(crate) running: Cell<bool>,
+    pub(crate) closing: Cell<bool>,
     /// What the loop waits for that is neither timer nor descriptor.
     outstanding: Rc<Cell<usize>>,
     housekeeping: Housekeeping,
@@ -126,6 +127,7 @@ impl EventLoop {
             pace: Pace::new(options.select_budget),
             stopping: Cell::new(false),
             running: Cell::new(false),
+            closing: Cell::new(false),
             outstanding: Rc::new(Cell::new(0)),
             housekeeping: Housekeeping::default(),
             services: RefCell::new(Vec::new()),
@@ -194,13 +196,13 @@ impl EventLoop {
 
     /// Iterates until stopped; the loop has been entered.
     pub(crate) fn iterate(&self) -> Result {
-        let _iterating = Iterating::begin(self.scheduler());
+        let _iterating = Iterating::begin(&self.0);
         loop {
             self.run_once()?;
             if let Some(interrupt) = self.scheduler().reports().take_interrupt() {
                 return Err(interrupt);
             }
-            if self.0.stopping.replace(false) {
+            if self.0.stopping.get() {
                 return Ok(());
             }
         }
@@ -345,18 +347,20 @@ impl Inner {
 }
 
 /// The time in which tasks and callbacks are run.
-struct Iterating<'a>(&'a Scheduler);
+struct Iterating<'a>(&'a Inner);
 
 impl Iterating<'_> {
-    fn begin(scheduler: &Scheduler) -> Iterating<'_> {
-        scheduler.iterating.set(true);
-        Iterating(scheduler)
+    fn begin(inner: &Inner) -> Iterating<'_> {
+        inner.scheduler.iterating.set(true);
+        Iterating(inner)
     }
 }
 
 impl Drop for Iterating<'_> {
     fn drop(&mut self) {
-        self.0.iterating.set(false);
+        self.0.scheduler.iterating.set(false);
+        // However it ends: a stop was for this run.
+        self.0.stopping.set(false);
     }
 }
 

@@ -14,7 +14,7 @@ use crate::fiber::nested;
 use crate::future_core::{AnyFuture, FutureCore, Promise};
 use crate::futures::Future;
 use crate::instruments::FutureId;
-use crate::reports::catch_panic;
+use crate::reports::{catch_panic, drop_value};
 use crate::slot::Slot;
 use crate::task_core::{TaskCore, task_core};
 
@@ -382,8 +382,9 @@ impl<R: 'static> Parent for Gathering<R> {
 
 impl<R: 'static> Gathering<R> {
     fn fail(self: &Rc<Self>, error: Error) {
-        drop(self.assemble.take());
+        let assemble = self.assemble.take();
         self.core.fail(self.clone(), error);
+        drop_value(assemble);
     }
 
     fn complete(self: &Rc<Self>) {

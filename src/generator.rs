@@ -22,6 +22,7 @@ use std::rc::Rc;
 
 use crate::exceptions::{Error, ErrorKind, Result};
 use crate::fiber::Fiber;
+use crate::panics::drop_caught;
 use crate::stack::DEFAULT_STACK_SIZE;
 use crate::yielder::{Core, Delegate, GeneratorState, Message, Yielder};
 
@@ -303,11 +304,13 @@ impl<S: 'static, Y: 'static, R: 'static> Generator<S, Y, R> {
                 tracing::error!(generator = %self.core.name, "cannot be unwound; stack leaked");
             }
         }));
-        if let Err(panic) = panic {
+        match panic {
             // A second panic during an unwinding would abort the process.
-            if !std::thread::panicking() {
-                resume_unwind(panic);
+            Err(panic) if std::thread::panicking() => {
+                drop_caught(panic);
             }
+            Err(panic) => resume_unwind(panic),
+            Ok(()) => {}
         }
     }
 }

@@ -139,12 +139,12 @@ trait Scheduled {
 impl<A: Delay, F: 'static> Scheduled for HandleInner<A, F> {
     fn cancel(&self) {
         if !self.cancelled.replace(true) {
+            self.alarm.end(&self.scheduler);
             drop(self.callback.take());
             // While it runs its place has the context that is to be current again.
             if !self.entered.get() {
                 drop(self.context.take());
             }
-            self.alarm.end(&self.scheduler);
         }
     }
 

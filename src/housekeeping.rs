@@ -20,12 +20,16 @@ pub(crate) struct Housekeeping {
     looked: Cell<u64>,
     /// Whether stacks are being released.
     releasing: Cell<bool>,
-    /// Whether so much has been freed that the allocator is to give it back after that.
-    trims: Cell<bool>,
+    /// How many things have been freed that the allocator is to give back after that.
+    freed: Cell<usize>,
 }
 
 /// How many things have to be freed at once for the allocator to be asked.
 const MANY: usize = 4096;
+
+/// For each of them, how many bytes of heap the allocator may go through: several times
+/// what it was and had, so that this is worth what it takes.
+const WORTHWHILE: usize = 8192;
 
 impl Housekeeping {
     /// Does what is due at `now`, in milliseconds of any clock, before the loop blocks.
@@ -36,8 +40,9 @@ impl Housekeeping {
             if self.releasing.get() {
                 return Some(Duration::ZERO);
             }
-            if self.trims.take() {
-                heap::trim();
+            let freed = self.freed.take();
+            if freed >= MANY {
+                heap::trim(freed * WORTHWHILE);
             }
         }
         if !has_surplus() && !spares::has_surplus() && !scheduler.has_surplus() {
@@ -46,10 +51,9 @@ impl Housekeeping {
         let rest = (self.looked.get() + IDLE_MS).saturating_sub(now);
         if rest == 0 {
             self.looked.set(now);
-            let freed = spares::shrink() + look_for_stale();
+            self.freed.set(spares::shrink() + look_for_stale());
             scheduler.shrink();
             shrink_unfinished();
-            self.trims.set(freed >= MANY);
             self.releasing.set(true);
         }
         Some(Duration::from_millis(rest))

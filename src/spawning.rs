@@ -83,7 +83,8 @@ impl TaskBuilder {
     }
 
     /// Whether it takes its first step at once, inside `spawn`
-    /// (`asyncio.eager_task_factory`); by default as the loop is set.
+    /// (`asyncio.eager_task_factory`); by default as the loop is set. In the destructors
+    /// of a panic it does not.
     pub fn eager(mut self, eager: bool) -> TaskBuilder {
         self.eager = Some(eager);
         self
@@ -132,7 +133,10 @@ impl TaskBuilder {
         F: FnOnce() -> Result<T> + 'static,
     {
         assert!(!scheduler.is_closed(), "spawn: the event loop is closed");
-        let eager = self.eager.unwrap_or(scheduler.eager.get()) && scheduler.iterating.get();
+        let eager = self.eager.unwrap_or(scheduler.eager.get())
+            && scheduler.iterating.get()
+            // What panics in a step of its own could not be told from who panics around it.
+            && !std::thread::panicking();
         let stack_size = self.stack_size.unwrap_or(scheduler.stack_size);
         let context = self.context.map_or_else(Variables::copy, |context| context.variables());
         let created_at = Location::caller();

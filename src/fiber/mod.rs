@@ -24,6 +24,7 @@
 
 #![allow(unsafe_code)]
 
+mod guarded;
 mod nesting;
 mod status;
 
@@ -36,9 +37,9 @@ use std::ptr;
 
 use corosensei::{Coroutine, CoroutineResult, Yielder};
 
+use self::guarded::stack;
 use self::status::{State, Status};
-use crate::stack::{Stack, StackError, overflowed};
-use crate::sys::overflow;
+use crate::stack::{Stack, StackError};
 
 pub(crate) use self::nesting::nested;
 #[cfg(feature = "inspect")]
@@ -271,7 +272,15 @@ impl Fiber {
     fn raise_if_unwinding(&self) {
         let tries = self.status.get().unwinding;
         if tries > 0 && tries < UNWIND_TRIES {
-            self.change(|status| status.unwinding = tries + 1);
+            let panicking = std::thread::panicking();
+            self.change(|status| {
+                status.unwinding = tries + 1;
+                // What waits next may be a destructor, which cannot be told from the body if
+                // all seem to be panicking, and must not panic then.
+                if panicking {
+                    status.refusals = 0;
+                }
+            });
             resume_unwind(Box::new(ForcedUnwind));
         }
     }
@@ -377,30 +386,4 @@ fn with_forbidden<R>(forbidden: bool, call: impl FnOnce() -> R) -> R {
     }
     let _former = Former(FORBIDDEN.replace(forbidden));
     call()
-}
-
-/// A stack of so many bytes. Overflows are reported on every thread that has any.
-#[inline(always)]
-fn stack(size: usize) -> Result<Stack, StackError> {
-    Stack::allocate(size, || overflow::install(report_overflow))
-}
-
-/// Writes whose stack has overflowed, if the fault is in the guard of a coroutine's
-/// stack. Called by the signal handler.
-pub(crate) fn report_overflow(fault: usize, out: &mut dyn fmt::Write) -> bool {
-    let current = CURRENT.get();
-    let Some(stack) = overflowed(fault).filter(|_| !current.is_null()) else { return false };
-    // SAFETY: the chain holds only fibers that are being resumed, which are alive.
-    let fiber = unsafe { &*current };
-    let size = stack.len() / 1024;
-    let written = (|| {
-        write!(out, "\nstackio: stack overflow in ")?;
-        // SAFETY: `start` was promised that the owner lives as long as the fiber.
-        let owner = fiber.owner.get().map(|owner| unsafe { &*owner.as_ptr() });
-        owner.map_or(Ok(()), |owner| owner.describe(out))?;
-        write!(out, "\n  its stack is {size} KiB; give it more with ")?;
-        write!(out, "`TaskBuilder::stack_size`, `Generator::with_stack_size`,\n  or for all ")?;
-        writeln!(out, "tasks of a loop with `Runner::builder().stack_size(..)`")
-    })();
-    written.is_ok()
 }

@@ -1,14 +1,16 @@
 //! Faults in code of the user's that runs in the middle of something of ours.
 
 mod payloads;
+mod unwinding;
 
 use std::cell::{Cell, RefCell};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 
 use stackio::{
-    Awaitable, ContextVar, Error, ErrorKind, EventLoop, FlowEvent, Future, Generator, Instrument,
-    Runner, VirtualClock, as_completed, gather, gather_with, secs, shield, sleep, spawn, timeout,
-    to_thread, yield_now,
+    Awaitable, ContextVar, Error, ErrorKind, EventLoop, ExceptionContext, FlowEvent, Future,
+    Generator, Instrument, Runner, VirtualClock, as_completed, call_later, gather, gather_with,
+    secs, shield, sleep, spawn, timeout, to_thread, yield_now,
 };
 
 use crate::children::{is_child, play};
@@ -246,4 +248,52 @@ fn what_waits_for_futures_that_are_never_done_is_freed() {
     });
     ended.unwrap();
     assert_eq!(Rc::strong_count(&kept), 1);
+}
+
+#[test]
+fn a_gather_fails_though_what_it_does_not_need_any_more_panics() {
+    let ended = virtual_runner().run(|| {
+        let bomb = Bomb(Rc::new(()));
+        let parts = vec![|| -> stackio::Result<u32> { Err(Error::from(ErrorKind::Value)) }];
+        let gathering = gather_with(parts, move |parts: Vec<u32>| {
+            let _bomb = &bomb;
+            parts.len()
+        });
+        timeout(secs(5), |_| gathering.join())
+    });
+    assert_eq!(ended.unwrap_err().kind(), ErrorKind::Value);
+}
+
+#[test]
+fn a_timer_is_cancelled_though_its_callback_panics_when_dropped() {
+    let clock = VirtualClock::new();
+    let ended = Runner::builder().virtual_clock(&clock).build().unwrap().run(|| {
+        let bomb = Bomb(Rc::new(()));
+        let timer = call_later(secs(3600), move || drop(bomb));
+        let cancelled = catch_unwind(AssertUnwindSafe(|| timer.cancel()));
+        assert!(cancelled.is_err() && timer.cancelled());
+        Future::<()>::new().join()
+    });
+    assert_eq!(ended.unwrap_err().kind(), ErrorKind::Deadlock);
+    assert_eq!(clock.now().as_millis(), 0);
+}
+
+#[test]
+fn a_loop_that_is_closed_by_what_it_ends_is_closed_once() {
+    struct Closes(EventLoop);
+    impl Drop for Closes {
+        fn drop(&mut self) {
+            self.0.close().unwrap();
+        }
+    }
+    let event_loop = EventLoop::new().unwrap();
+    let reports = Rc::new(Cell::new(0));
+    let (closes, told) = (Closes(event_loop.clone()), reports.clone());
+    event_loop.set_exception_handler(move |_: &ExceptionContext| told.set(told.get() + 1));
+    event_loop.spawn(move || {
+        let _closes = &closes;
+        Ok(())
+    });
+    event_loop.close().unwrap();
+    assert_eq!(reports.get(), 0);
 }

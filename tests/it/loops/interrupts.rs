@@ -12,7 +12,8 @@ use std::rc::Rc;
 
 use stackio::signals::{self, Signal, Signals};
 use stackio::{
-    ErrorKind, Result, Runner, get_running_loop, millis, run, secs, sleep, spawn, yield_now,
+    Error, ErrorKind, EventLoop, Result, Runner, get_running_loop, millis, run, secs, sleep, spawn,
+    yield_now,
 };
 
 use crate::children::{is_child, play};
@@ -317,4 +318,14 @@ fn the_programs_own_handler_keeps_the_runner_aside() {
         });
         ended.unwrap();
     });
+}
+
+#[test]
+fn a_stop_in_an_interrupted_run_is_not_for_the_next() {
+    let event_loop = EventLoop::new().unwrap();
+    let stops = event_loop.clone();
+    event_loop.call_soon(move || stops.stop());
+    event_loop.call_soon(|| -> Result { Err(Error::from(ErrorKind::KeyboardInterrupt)) });
+    assert_eq!(event_loop.run_forever().unwrap_err().kind(), ErrorKind::KeyboardInterrupt);
+    event_loop.run_until_complete(|| sleep(millis(1))).unwrap();
 }
