@@ -14,9 +14,12 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 use stackio::{
-    ErrorKind, ExceptionSource, FlowEvent, Future, Instrument, Result, Runner, TaskBuilder,
-    VirtualClock, call_later, call_soon, get_running_loop, millis, secs, sleep, spawn, yield_now,
+    Error, ErrorKind, ExceptionContext, ExceptionSource, FlowEvent, Future, Instrument, Result,
+    Runner, TaskBuilder, VirtualClock, call_later, call_soon, get_running_loop, millis, secs,
+    sleep, spawn, yield_now,
 };
+
+use crate::children::{assert_played_well, is_child, play};
 
 type Log<T> = Rc<RefCell<Vec<T>>>;
 
@@ -330,4 +333,43 @@ fn a_watcher_sees_the_seven_steps_in_order() {
     for step in &steps {
         assert!(seen.any(|event| event == step), "no {step:?} in its place in {events:#?}");
     }
+}
+
+#[test]
+fn a_loop_that_is_eager_runs_the_first_step_inside_of_spawn() {
+    let seen = run(|| {
+        let log: Log<&str> = Rc::default();
+        let event_loop = get_running_loop()?;
+        for (eager, text) in [(true, "at once"), (false, "later")] {
+            event_loop.set_eager(eager);
+            let inside = log.clone();
+            spawn(move || Ok(inside.borrow_mut().push(text)));
+            log.borrow_mut().push("spawned");
+        }
+        yield_now()?;
+        Ok(log.take())
+    });
+    assert_eq!(seen.unwrap(), ["at once", "spawned", "spawned", "later"]);
+}
+
+#[test]
+fn without_a_handler_a_report_is_a_line_on_standard_error() {
+    if !is_child() {
+        let finished = play();
+        assert_played_well(&finished);
+        let lines: Vec<_> = finished.stderr.lines().collect();
+        assert_eq!(lines, ["stackio: a file is missing: invalid value"; 2]);
+        return;
+    }
+    run(|| {
+        let event_loop = get_running_loop()?;
+        let context = ExceptionContext::new(ExceptionSource::Loop, "a file is missing")
+            .with_exception(Error::from(ErrorKind::Value));
+        event_loop.default_exception_handler(&context);
+        event_loop.call_exception_handler(&context);
+        event_loop.set_exception_handler(|_: &ExceptionContext| ());
+        event_loop.call_exception_handler(&context);
+        Ok(())
+    })
+    .unwrap();
 }

@@ -213,6 +213,8 @@ fn after_a_close_no_message_is_given() {
 fn a_protocol_that_is_not_connected_cannot_write() {
     let lines = LineProtocol::new(|_, _| {});
     assert_eq!(lines.write_line("one").unwrap_err().kind(), ErrorKind::Runtime);
+    let chunks = ChunkProtocol::new(";", |_, _| {}).unwrap();
+    assert_eq!(chunks.write_chunk(b"one").unwrap_err().kind(), ErrorKind::Runtime);
     run(|| {
         let event_loop = get_running_loop()?;
         let received: Rc<RefCell<Vec<Vec<u8>>>> = Rc::default();
@@ -229,6 +231,20 @@ fn a_protocol_that_is_not_connected_cannot_write() {
             yield_now()?;
         }
         assert_eq!(*received.borrow(), [&b"one"[..], b""]);
+        let noted = received.clone();
+        let chunks = || ChunkProtocol::new(";", |_, _| {}).expect("it is not empty");
+        let read = move || {
+            let note = move |chunk: &[u8], _: &MessageWriter<Chunks>| {
+                noted.borrow_mut().push(chunk.to_vec());
+            };
+            ChunkProtocol::new(";", note).expect("it is not empty")
+        };
+        let ((_, sender), _) = event_loop.create_pair(chunks, read, None)?;
+        sender.with(|sender| sender.write_chunk(b"two"))??;
+        while received.borrow().len() < 3 {
+            yield_now()?;
+        }
+        assert_eq!(received.borrow()[2], b"two");
         Ok(())
     })
     .unwrap();

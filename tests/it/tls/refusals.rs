@@ -6,7 +6,9 @@ use stackio::tls::{ClientConfig, Identity, Roots, ServerConfig, TlsStream};
 use stackio::{Result, millis, secs, sleep, spawn};
 
 use super::wires::pipes;
-use super::{Authority, Made, acquainted, assert_refused, failure, play_virtually, shake};
+use super::{
+    Authority, Made, acquainted, assert_refused, connected, failure, play_virtually, shake,
+};
 
 /// The words of a client that trusts the authority, and of the server that showed it that
 /// certificate.
@@ -226,6 +228,25 @@ fn an_identity_of_many_certificates_is_sent_whole() {
         let client = ClientConfig::builder().roots(authority.roots()).build()?;
         let (near, _far) = shake(&client, "localhost", &server)?;
         assert_eq!(near?.info().peer_certificates().len(), 2);
+        Ok(())
+    });
+}
+
+#[test]
+fn a_peer_that_does_not_say_that_it_ends_is_waited_for_as_long_as_was_said() {
+    play_virtually(|clock| {
+        let authority = Authority::new();
+        let server = ServerConfig::builder(authority.issue("localhost").identity())
+            .shutdown_timeout(secs(3))
+            .build()?;
+        let client =
+            ClientConfig::builder().roots(authority.roots()).shutdown_timeout(secs(2)).build()?;
+        let (mut near, mut far) = connected(64 * 1024, &client, &server)?;
+        let late = failure(near.close());
+        assert_eq!(late.io_kind(), Some(ErrorKind::TimedOut), "{late:?}");
+        assert_eq!(clock.now().as_millis(), 2000);
+        // The other one has been told that this one ends, and needs not wait.
+        far.close()?;
         Ok(())
     });
 }
