@@ -24,7 +24,7 @@ use stackio::{Future, Result, Runner, Transport, get_running_loop, run, secs, ti
 use self::recorder::{Log, Plain};
 
 /// After this a test has failed: nothing here takes a tenth of it.
-const LIMIT: Duration = secs(25);
+const LIMIT: Duration = secs(120);
 
 /// Runs the body as a loop's main task; one that hangs fails.
 #[track_caller]
