@@ -5,6 +5,7 @@
 
 use std::any::Any;
 use std::cell::{Cell, RefCell};
+use std::mem;
 use std::panic::Location;
 use std::rc::Rc;
 
@@ -12,6 +13,7 @@ use crate::callback_id::CallbackId;
 use crate::events::{Scheduler, next_id};
 use crate::exceptions::{Error, ErrorKind, Result};
 use crate::few::Few;
+use crate::fiber::nested;
 use crate::instruments::{FlowEvent, FutureId, Outcome, TaskRef};
 use crate::reports::{ExceptionContext, ExceptionSource};
 use crate::slot::Slot;
@@ -384,5 +386,11 @@ impl FutureCore {
 impl Drop for FutureCore {
     fn drop(&mut self) {
         self.report_unretrieved(|| None);
+        let callbacks = self.callbacks.get_mut();
+        if !callbacks.as_slice().is_empty() {
+            // They may own the next of a long chain of futures.
+            let callbacks = mem::take(callbacks);
+            nested(|| drop(callbacks));
+        }
     }
 }

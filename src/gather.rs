@@ -3,6 +3,7 @@
 use std::any::Any;
 use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::HashSet;
+use std::mem;
 use std::rc::Rc;
 
 use crate::awaitable::Awaitable;
@@ -249,6 +250,14 @@ impl<R: 'static> AnyFuture for Gathering<R> {
             waits[CHILDREN_TOLD] = "...".to_owned();
         }
         format!("{} of [{}]", self.title(), waits.join(", "))
+    }
+}
+
+impl<R> Drop for Gathering<R> {
+    fn drop(&mut self) {
+        // The children may be gathers as well, and so on.
+        let (children, assemble) = (mem::take(&mut self.children), self.assemble.take());
+        nested(|| drop((children, assemble)));
     }
 }
 

@@ -297,3 +297,23 @@ fn a_loop_that_is_closed_by_what_it_ends_is_closed_once() {
     event_loop.close().unwrap();
     assert_eq!(reports.get(), 0);
 }
+
+#[test]
+fn long_chains_of_futures_are_dropped() {
+    const LENGTH: usize = 20_000;
+    let ended = virtual_runner().run(|| {
+        let chain = |link: fn(Future<()>) -> Future<()>| {
+            let first = Future::<()>::new();
+            let last = (0..LENGTH).fold(first.clone(), |future, _| link(future));
+            (first, last)
+        };
+        let (first, last) = chain(|future| shield(&future));
+        drop(last);
+        drop(first);
+        let (first, last) = chain(|future| gather_with(vec![future], |_| ()));
+        last.cancel();
+        assert!(last.join().unwrap_err().is_cancelled() && first.cancelled());
+        Ok(())
+    });
+    ended.unwrap();
+}
