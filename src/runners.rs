@@ -19,7 +19,9 @@ use crate::tasks::{AnyTask, Task};
 ///
 /// Tasks that are left when `main` ends are cancelled and run to their end. On the
 /// main thread of the process the first Ctrl-C cancels the main task, and a second
-/// one ends the run, unless somebody on the loop [listens](crate::signals) for it.
+/// one ends the run, unless somebody on the loop [listens](crate::signals) for it; each
+/// does while what is left is run to its end. A second one that comes before the loop has
+/// heard of the first ends the process.
 ///
 /// Code that keeps a thread-local for the length of a closure (as a scoped one
 /// does), or holds a `std::sync::Mutex` guard, must not suspend meanwhile: other
@@ -37,11 +39,15 @@ use crate::tasks::{AnyTask, Task};
 /// # Errors
 ///
 /// What `main` returns; kind `KeyboardInterrupt` after Ctrl-C; kind `Runtime` if a
-/// loop is running on this thread already; kind `Io` if the system has no
-/// descriptors left for a loop.
+/// loop is running on this thread already, or somebody stopped it; kind `Io` if the
+/// system has no descriptors left for a loop. An error of [`close`](Runner::close) goes
+/// before one of `main`.
 #[track_caller]
 pub fn run<T: 'static>(main: impl FnOnce() -> Result<T> + 'static) -> Result<T> {
-    Runner::new()?.run(main)
+    let mut runner = Runner::new()?;
+    let ended = runner.run(main);
+    runner.close()?;
+    ended
 }
 
 /// A loop that several main tasks can be run on, one after the other
@@ -135,19 +141,32 @@ impl Runner {
     ///
     /// # Errors
     ///
-    /// Kind `Runtime` inside the running loop, kind `Deadlock` if tasks refused to
-    /// end under a virtual clock; they have been made to then.
+    /// Kind `Runtime` inside the running loop, or if somebody stopped it, kind
+    /// `KeyboardInterrupt` after Ctrl-C, kind `Deadlock` if tasks refused to end under a
+    /// virtual clock; they have been made to then.
     pub fn close(&mut self) -> Result {
         if self.event_loop.is_closed() {
             return Ok(());
         }
-        let ended = cancel_all_tasks(&self.event_loop);
-        if self.event_loop.is_running() {
+        let ended = self.run_out();
+        if !self.event_loop.is_running() {
+            self.event_loop.close()?;
+        }
+        ended
+    }
+
+    /// Has the loop run what is left.
+    fn run_out(&self) -> Result {
+        let event_loop = &self.event_loop;
+        let _interrupts = watch_the_end(event_loop);
+        let ended =
+            cancel_all_tasks(event_loop).and_then(|()| iterate(event_loop, LAST_ITERATIONS));
+        let interrupted = ended.as_ref().is_err_and(Error::is_interrupt);
+        if interrupted || event_loop.is_running() {
             return ended;
         }
-        self.event_loop.shutdown_executors();
-        self.event_loop.close()?;
-        ended
+        let shut_down = event_loop.shutdown_executors();
+        ended.and(shut_down)
     }
 }
 
@@ -157,6 +176,19 @@ impl Drop for Runner {
             report_anywhere("the runner's loop could not be closed as it should", Some(error));
         }
     }
+}
+
+/// How many iterations a run has after its last task has ended, for what follows from
+/// that: `asyncio.run` closes asynchronous generators and the executor then, each of which
+/// takes two.
+const LAST_ITERATIONS: usize = 4;
+
+fn iterate(event_loop: &EventLoop, times: usize) -> Result {
+    let _entered = event_loop.enter()?;
+    (0..times).try_for_each(|_| {
+        event_loop.stop();
+        event_loop.iterate()
+    })
 }
 
 /// What `asyncio.run` does with the tasks left over.
@@ -172,10 +204,11 @@ fn cancel_all_tasks(event_loop: &EventLoop) -> Result {
     let all = gather_erased(tasks.iter().map(|task| task.0.clone()).collect());
     let ended = event_loop.iterate_until(&all.erased());
     drop(entered);
+    ended?;
     for task in tasks.into_iter().filter(|task| task.done() && !task.cancelled()) {
         report_failure(event_loop, &task);
     }
-    ended
+    Ok(())
 }
 
 fn report_failure(event_loop: &EventLoop, task: &AnyTask) {
@@ -185,8 +218,25 @@ fn report_failure(event_loop: &EventLoop, task: &AnyTask) {
         context.exception = Some(error);
         context.task = Some(task.name());
         context.created_at = task.spawned_at();
-        event_loop.call_exception_handler(&context);
+        let report = || event_loop.call_exception_handler(&context);
+        match task.context() {
+            Some(context) => context.run(report),
+            None => report(),
+        }
     }
+}
+
+/// Ends the run at each Ctrl-C, while what is left of it runs. Where that cannot be, the
+/// process ends by it as ever.
+fn watch_the_end(event_loop: &EventLoop) -> Option<InterruptReaction> {
+    if !is_main_thread() {
+        return None;
+    }
+    let scheduler = event_loop.scheduler().clone();
+    let interrupt = move |_| {
+        scheduler.reports().interrupt(Error::from(ErrorKind::KeyboardInterrupt));
+    };
+    InterruptReaction::install(event_loop, interrupt).ok().flatten()
 }
 
 /// Ctrl-C while a main task runs.

@@ -227,19 +227,27 @@ impl EventLoop {
 
     /// The same with all pools at the end of a run, for at most five minutes each. The
     /// loop runs meanwhile, since jobs may wait for it.
-    pub(crate) fn shutdown_executors(&self) {
+    ///
+    /// # Errors
+    ///
+    /// Kind `KeyboardInterrupt`, after which nobody waits for them.
+    pub(crate) fn shutdown_executors(&self) -> Result {
         let default = self.find_service::<DefaultExecutor>().and_then(|pool| pool.0.get());
         let resolver = self.find_service::<Resolver>().and_then(|pool| pool.0.get());
         if default.is_none() && resolver.is_none() {
-            return;
+            return Ok(());
         }
         let event_loop = self.clone();
         if let Err(error) = self.run_until_complete(move || event_loop.shut_all_down()) {
+            if error.is_interrupt() {
+                return Err(error);
+            }
             report_anywhere("the loop cannot run until its executor has ended", Some(error));
             // Jobs that wait for the loop would wait for ever: closing it tells them.
             let _ = self.close();
             let _ = self.shut_all_down();
         }
+        Ok(())
     }
 
     /// The resolver last: jobs may have the loop look up a name.

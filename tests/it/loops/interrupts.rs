@@ -329,3 +329,36 @@ fn a_stop_in_an_interrupted_run_is_not_for_the_next() {
     assert_eq!(event_loop.run_forever().unwrap_err().kind(), ErrorKind::KeyboardInterrupt);
     event_loop.run_until_complete(|| sleep(millis(1))).unwrap();
 }
+
+#[test]
+fn the_second_interrupt_ends_the_run_while_what_is_left_cleans_up() {
+    assert_plays_well(|| {
+        let ended = run(|| {
+            spawn(|| {
+                let cancelled = sleep(secs(60));
+                ctrl_c();
+                sleep(secs(60)).expect_err("the second one ends the run");
+                cancelled
+            });
+            yield_now()?;
+            ctrl_c();
+            sleep(secs(60))
+        });
+        assert_eq!(ended.unwrap_err().kind(), ErrorKind::KeyboardInterrupt);
+    });
+}
+
+#[test]
+fn an_interrupt_ends_the_run_while_jobs_are_waited_for() {
+    assert_plays_well(|| {
+        let ended = run(|| {
+            get_running_loop()?.run_in_executor(None, || {
+                std::thread::sleep(millis(50));
+                ctrl_c();
+                std::thread::sleep(secs(60));
+            });
+            Ok(())
+        });
+        assert_eq!(ended.unwrap_err().kind(), ErrorKind::KeyboardInterrupt);
+    });
+}

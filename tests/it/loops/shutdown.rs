@@ -5,9 +5,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 
 use stackio::{
-    ErrorKind, EventLoop, ExceptionContext, ExceptionSource, Future, Result, Runner, TaskBuilder,
-    VirtualClock, call_later, call_soon, secs, sleep, spawn, stack_statistics, task_group,
-    yield_now,
+    ContextVar, Error, ErrorKind, EventLoop, ExceptionContext, ExceptionSource, Future, Result,
+    Runner, TaskBuilder, VirtualClock, call_later, call_soon, get_running_loop, run,
+    run_coroutine_threadsafe, secs, sleep, spawn, stack_statistics, task_group, yield_now,
 };
 
 use crate::children::{assert_played_well, is_child, play};
@@ -56,10 +56,18 @@ fn tasks_left_over_are_cancelled_and_run_to_their_end() {
 }
 
 #[test]
-fn a_task_that_fails_during_the_shutdown_is_reported_by_name() {
+fn a_task_that_fails_during_the_shutdown_is_reported_by_name_and_in_its_context() {
+    static WHO: ContextVar<&str> = ContextVar::new("who");
     let (mut runner, reports) = reported_runner();
+    let (log, seen) = (reports.clone(), Rc::new(Cell::new(None)));
+    let sees = seen.clone();
+    runner.event_loop().set_exception_handler(move |report: &ExceptionContext| {
+        log.borrow_mut().push(report.clone());
+        sees.set(WHO.get());
+    });
     let main = || {
         TaskBuilder::new().name("clumsy").spawn(|| {
+            WHO.set("it");
             let _cancelled = sleep(secs(60));
             Err::<(), _>(ErrorKind::Value.into())
         });
@@ -72,6 +80,7 @@ fn a_task_that_fails_during_the_shutdown_is_reported_by_name() {
     assert_eq!(reports[0].source, ExceptionSource::Shutdown);
     assert_eq!(reports[0].task.as_deref(), Some("clumsy"));
     assert_eq!(reports[0].exception.as_ref().unwrap().kind(), ErrorKind::Value);
+    assert_eq!(seen.get(), Some("it"));
 }
 
 /// Waits for ever, whatever anyone says.
@@ -301,4 +310,63 @@ fn tasks_clean_up_when_a_panic_drops_their_runner() {
     }));
     assert!(panicked.is_err());
     assert!(slept.get());
+}
+
+#[test]
+fn after_the_last_task_the_loop_runs_a_few_more_iterations() {
+    let log: Rc<RefCell<Vec<u32>>> = Rc::default();
+    fn follow(log: &Rc<RefCell<Vec<u32>>>, n: u32) {
+        let next = log.clone();
+        call_soon(move || {
+            next.borrow_mut().push(n);
+            follow(&next, n + 1);
+        });
+    }
+    let told = log.clone();
+    run(move || Ok(follow(&told, 1))).unwrap();
+    // As asyncio's: one to end in, and two each for the generators and the executor.
+    assert_eq!(log.take(), [1, 2, 3, 4, 5]);
+}
+
+#[test]
+fn what_a_thread_asked_for_and_ended_with_main_is_given_to_it() {
+    thread_local! {
+        static OPENS: RefCell<Option<Future<u32>>> = const { RefCell::new(None) };
+    }
+    let asked = run(|| {
+        let opens = Future::new();
+        OPENS.set(Some(opens.clone()));
+        let handle = get_running_loop()?.handle();
+        let waits = || OPENS.take().expect("it is this thread's").wait();
+        let asks = std::thread::spawn(move || run_coroutine_threadsafe(waits, &handle));
+        let asked = asks.join().unwrap()?;
+        while OPENS.with_borrow(Option::is_some) {
+            yield_now()?;
+        }
+        opens.set_result(5)?;
+        Ok(asked)
+    });
+    assert_eq!(asked.unwrap().result(None).unwrap(), 5);
+}
+
+#[test]
+fn a_leftover_that_stops_the_loop_or_is_interrupted_is_told_by_run() {
+    let ended = run(|| {
+        spawn(|| {
+            let cancelled = sleep(secs(60));
+            get_running_loop()?.stop();
+            sleep(secs(1))?;
+            cancelled
+        });
+        yield_now()
+    });
+    assert_eq!(ended.unwrap_err().kind(), ErrorKind::Runtime);
+    let ended = run(|| {
+        spawn(|| -> Result {
+            let _cancelled = sleep(secs(60));
+            Err(Error::from(ErrorKind::KeyboardInterrupt))
+        });
+        yield_now()
+    });
+    assert_eq!(ended.unwrap_err().kind(), ErrorKind::KeyboardInterrupt);
 }
