@@ -1,5 +1,6 @@
 //! TLS on the connections that the loop makes, and on one that there is already.
 
+use std::io;
 use std::rc::Rc;
 
 use super::attaching::Layer;
@@ -136,8 +137,9 @@ impl EventLoop {
     /// # Errors
     ///
     /// Those of the handshake, after which the connection is closed; kind `Value` if it
-    /// is not the name of a server; kind `Runtime` if the transport is closing; kind
-    /// `Cancelled`, which ends the connection.
+    /// is not the name of a server; kind `Runtime` if the transport is closing;
+    /// `ConnectionReset` if the peer has said that nothing more comes; kind `Cancelled`,
+    /// which ends the connection.
     #[track_caller]
     pub fn start_tls(
         &self,
@@ -162,6 +164,10 @@ impl EventLoop {
         let (engine, limits) = (side.engine()?, side.limits());
         if transport.is_closing() {
             return Err(Error::text(ErrorKind::Runtime, "start_tls: the transport is closing"));
+        }
+        if transport.0.at_eof() {
+            let text = "start_tls: the peer has ended the connection";
+            return Err(io::Error::new(io::ErrorKind::ConnectionReset, text).into());
         }
         let done = Future::about("a TLS handshake", self.scheduler().clone());
         let same = transport.get_protocol().is_some_and(|former| former.is(&protocol));

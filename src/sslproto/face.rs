@@ -62,6 +62,10 @@ impl ReadTransport for SslTransport {
         self.link.is_reading()
     }
 
+    fn at_eof(&self) -> bool {
+        self.link.eof_received.get()
+    }
+
     fn pause_reading(&self) {
         self.link.paused.set(true);
         if !self.link.closing.get()

@@ -37,6 +37,8 @@ pub(crate) struct Incoming {
     lent: Cell<usize>,
     eof: Cell<bool>,
     exception: RefCell<Option<Error>>,
+    /// That the stream was cut, which comes in place of its end.
+    cut: RefCell<Option<Error>>,
     /// Whether somebody waits for data, by the last of the futures.
     waited_for: Cell<bool>,
     /// What the transport has for the one who was woken.
@@ -59,6 +61,7 @@ impl Incoming {
             lent: Cell::new(0),
             eof: Cell::new(false),
             exception: RefCell::new(None),
+            cut: RefCell::new(None),
             waited_for: Cell::new(false),
             offer: Cell::new(Offer::None),
             waiters: Reusable::default(),
@@ -127,6 +130,12 @@ impl Incoming {
         self.wake();
     }
 
+    /// The stream ends, and not as it should: what has come can be read before.
+    pub(crate) fn end_by(&self, cut: Error) {
+        *self.cut.borrow_mut() = Some(cut);
+        self.feed_eof();
+    }
+
     #[inline]
     fn wake(&self) {
         if let Some(waiter) = self.take_waiter() {
@@ -150,7 +159,8 @@ impl Incoming {
     }
 
     pub(crate) fn exception(&self) -> Option<Error> {
-        self.exception.borrow().clone()
+        let exception = self.exception.borrow().clone();
+        exception.or_else(|| self.cut.borrow().clone())
     }
 
     /// # Errors
@@ -234,6 +244,19 @@ impl Incoming {
         self.eof.get()
     }
 
+    /// Whether nothing more will come, and that is as it should be.
+    ///
+    /// # Errors
+    ///
+    /// That the stream was cut.
+    #[inline]
+    pub(crate) fn has_ended(&self) -> Result<bool> {
+        match &*self.cut.borrow() {
+            Some(cut) if self.eof.get() => Err(cut.clone()),
+            _ => Ok(self.eof.get()),
+        }
+    }
+
     /// Whether the buffer, of which nothing is lent, has that byte there.
     pub(crate) fn has_at(&self, place: usize, byte: u8) -> bool {
         self.buffer.borrow().unread().get(place) == Some(&byte)
@@ -291,19 +314,27 @@ impl Incoming {
     #[track_caller]
     pub(crate) fn wait(&self, operation: &str) -> Result {
         let before = self.buffered();
+        // Who was woken has not come yet: the first who is there has the bytes.
+        if self.offer.get() == Offer::Open && self.has_fetched(before)? {
+            return Ok(());
+        }
         loop {
             self.wait_once(operation)?;
-            match self.offer.replace(Offer::None) {
-                Offer::None => return Ok(()),
-                Offer::Open => self.fetch(),
-                Offer::Withdrawn => {}
-            }
-            self.check()?;
-            // Nobody would have been woken for nothing.
-            if self.buffered() > before || self.eof.get() {
+            if self.offer.get() == Offer::None || self.has_fetched(before)? {
                 return Ok(());
             }
         }
+    }
+
+    /// Comes for what was offered; whether there is more than before, or the end.
+    #[inline(always)]
+    fn has_fetched(&self, before: usize) -> Result<bool> {
+        // Nobody would have been woken for nothing.
+        if self.offer.replace(Offer::None) == Offer::Open {
+            self.fetch();
+        }
+        self.check()?;
+        Ok(self.buffered() > before || self.eof.get())
     }
 
     #[inline(always)]

@@ -1,6 +1,7 @@
 //! [`StreamReaderProtocol`]: between a transport and the reader and writers of a stream.
 
 use std::fmt;
+use std::io;
 use std::rc::Rc;
 
 use super::incoming::Incoming;
@@ -104,6 +105,9 @@ impl Protocol<Result> for StreamReaderProtocol {
         if let Some(incoming) = &self.incoming {
             match &error {
                 None => incoming.feed_eof(),
+                Some(error) if error.io_kind() == Some(io::ErrorKind::UnexpectedEof) => {
+                    incoming.end_by(error.clone());
+                }
                 Some(error) => incoming.set_exception(error.clone()),
             }
             drop(incoming.forget_transport());

@@ -115,8 +115,11 @@ impl StreamReader {
     #[inline(always)]
     #[track_caller]
     fn wait_for_some(&self, operation: &str) -> Result {
-        if self.incoming.buffered() == 0 && !self.incoming.is_eof() {
+        if self.incoming.buffered() == 0 && !self.incoming.has_ended()? {
             self.incoming.wait(operation)?;
+            if self.incoming.buffered() == 0 {
+                self.incoming.has_ended()?;
+            }
         }
         Ok(())
     }
@@ -214,7 +217,7 @@ impl StreamReader {
     pub fn readexactly(&self, length: usize) -> Result<Vec<u8>> {
         self.begin()?;
         while self.incoming.buffered() < length {
-            if self.incoming.is_eof() {
+            if self.incoming.has_ended()? {
                 return Err(self.incomplete(Some(length)));
             }
             self.incoming.wait("readexactly")?;
@@ -305,7 +308,7 @@ impl StreamReader {
         self.begin()?;
         loop {
             let found = self.incoming.look(&mut search)?;
-            if found.is_some() || self.incoming.is_eof() {
+            if found.is_some() || self.incoming.has_ended()? {
                 return Ok(found);
             }
             self.incoming.wait(operation)?;

@@ -6,7 +6,7 @@ use std::panic::Location;
 use std::path::Path;
 use std::rc::Rc;
 
-use super::incoming::DEFAULT_LIMIT;
+use super::incoming::{DEFAULT_LIMIT, Incoming};
 use super::outlet::Outlet;
 use super::protocol::StreamReaderProtocol;
 use super::reader::StreamReader;
@@ -184,7 +184,7 @@ impl<F: Fn(StreamReader, StreamWriter) -> Result + 'static> Reception<F> {
             let failed = task.exception();
             if let Ok(Some(error)) = &failed {
                 let name = task.as_task().map(|task| task.name()).unwrap_or_default();
-                match is_of_the_peer(error) {
+                match is_of_the_peer(error) || is_the_end_of(&incoming, error) {
                     true => tracing::debug!(%error, task = name, "a connection ended"),
                     false => report(error.clone(), name, made_at),
                 }
@@ -210,6 +210,12 @@ impl Served for Outlet {
 fn is_of_the_peer(error: &Error) -> bool {
     use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset};
     matches!(error.io_kind(), Some(BrokenPipe | ConnectionAborted | ConnectionReset))
+}
+
+/// Whether it is that error by which the stream has ended.
+fn is_the_end_of(incoming: &Incoming, error: &Error) -> bool {
+    let cut = incoming.exception().filter(|_| incoming.is_eof());
+    cut.is_some_and(|cut| cut.io_kind() == error.io_kind() && cut.to_string() == error.to_string())
 }
 
 fn report(error: Error, task: String, made_at: &'static Location<'static>) {

@@ -10,7 +10,7 @@ use super::incoming::Incoming;
 use super::outlet::Outlet;
 use super::protocol::StreamReaderProtocol;
 use crate::coroutines::{spend_operation, yield_now};
-use crate::exceptions::Result;
+use crate::exceptions::{ErrorKind, Result};
 use crate::protocols::ProtocolHandle;
 use crate::transports::extra::ExtraInfo;
 use crate::transports::interface::Transport;
@@ -181,8 +181,18 @@ impl StreamWriter {
         if self.is_closing() {
             // Else whoever writes on and on would never hear that it is lost.
             yield_now()?;
+            self.check_not_closed_by_the_peer()?;
         }
         self.0.outlet.drain()
+    }
+
+    /// If it is the peer who closes it, what is written is dropped.
+    #[cold]
+    fn check_not_closed_by_the_peer(&self) -> Result {
+        match self.transport().try_write(&[]) {
+            Err(error) if error.kind() == ErrorKind::Io && !self.0.outlet.is_lost() => Err(error),
+            _ => Ok(()),
+        }
     }
 
     /// Closes the connection, when all that was written is sent (`writer.close`). Nothing

@@ -199,7 +199,8 @@ impl<P: Told> Link<P> {
     #[inline]
     pub(crate) fn check_writable(&self) -> Result {
         if self.eof_written.get() || self.closing.get() {
-            let lost = self.lost.get() && !self.ended_here.get();
+            let ends = self.lost.get() || !self.eof_written.get();
+            let lost = ends && !self.ended_here.get();
             Err(not_writable(lost, self.eof_written.get()))
         } else {
             Ok(())

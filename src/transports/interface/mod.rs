@@ -61,6 +61,11 @@ pub trait ReadTransport: BaseTransport {
     /// The opposite.
     fn resume_reading(&self);
 
+    /// Whether it is known that nothing more will come.
+    fn at_eof(&self) -> bool {
+        false
+    }
+
     /// Reads what was offered to a [`Fetcher`]; only the crate's own offer something.
     #[doc(hidden)]
     fn fetch(&self, fetcher: &dyn Fetcher) {
@@ -93,7 +98,7 @@ pub trait WriteTransport: BaseTransport {
     ///
     /// As [`try_write`](WriteTransport::try_write).
     fn try_writelines(&self, pieces: &[&[u8]]) -> Result {
-        pieces.iter().try_for_each(|piece| self.try_write(piece))
+        self.try_write_bytes(pieces.concat().into())
     }
 
     /// Sends what is buffered and then the end of the stream; receiving goes on.

@@ -60,6 +60,10 @@ impl ReadTransport for StreamTransport {
         self.link.is_reading()
     }
 
+    fn at_eof(&self) -> bool {
+        self.link.eof_received.get()
+    }
+
     fn pause_reading(&self) {
         self.link.paused.set(true);
         self.note_outstanding();

@@ -118,3 +118,31 @@ fn a_reader_that_is_woken_while_reading_is_paused_waits_on() {
     })
     .unwrap();
 }
+
+#[test]
+fn bytes_are_for_the_first_who_is_there_and_the_rest_for_who_was_woken() {
+    run(|| {
+        let mut overtaken = 0;
+        for count in 0..STEPS {
+            let (reader, _writer, mut peer) = over_a_socket()?;
+            let theirs = reader.clone();
+            let first = spawn(move || theirs.read(3));
+            rest()?;
+            peer.write_all(b"abcdef")?;
+            steps(count)?;
+            // Who waits already is in the way of another.
+            let second = match reader.read(3) {
+                Err(error) if error.kind() == ErrorKind::Runtime => {
+                    assert_eq!(first.join()?, b"abc");
+                    continue;
+                }
+                read => read?,
+            };
+            overtaken += usize::from(second == b"abc");
+            assert_eq!([second, first.join()?].concat().len(), 6);
+        }
+        assert!(0 < overtaken && overtaken < STEPS, "{overtaken}");
+        Ok(())
+    })
+    .unwrap();
+}
