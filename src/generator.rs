@@ -22,6 +22,7 @@ use std::rc::Rc;
 
 use crate::exceptions::{Error, ErrorKind, Result};
 use crate::fiber::Fiber;
+use crate::notices::notice;
 use crate::panics::drop_caught;
 use crate::stack::DEFAULT_STACK_SIZE;
 use crate::yielder::{Core, Delegate, GeneratorState, Message, Yielder};
@@ -44,7 +45,9 @@ type Outcome<R> = Result<Result<R>, Box<dyn Any + Send>>;
 /// take `&self`, so that a generator can be shared by an [`Rc`] and the misuse
 /// that sharing permits is the error it is in Python. Dropping a suspended
 /// generator ends its body: `co.yield_` gives an error of kind
-/// [`GeneratorExit`](ErrorKind::GeneratorExit), and destructors run.
+/// [`GeneratorExit`](ErrorKind::GeneratorExit), each time, and destructors run. If it
+/// ends with another error, that is a warning by `tracing`, or a line on standard error
+/// if nothing listens to those.
 ///
 /// ```
 /// use stackio::{Generator, Resumed};
@@ -297,8 +300,10 @@ impl<S: 'static, Y: 'static, R: 'static> Generator<S, Y, R> {
     fn finish(&self) {
         self.core.fiber.end();
         let panic = catch_unwind(AssertUnwindSafe(|| {
-            if let Err(error) = self.close() {
-                tracing::debug!(generator = %self.core.name, %error, "closed by drop");
+            // A cancellation is told to whoever waits for the task in which this happens.
+            if let Some(error) = self.close().err().filter(|error| !error.is_cancelled()) {
+                let text = format!("the generator `{}` failed as it was dropped", self.core.name);
+                notice(&text, &error);
             }
             if self.core.fiber.is_suspended() && !self.core.fiber.unwind() {
                 tracing::error!(generator = %self.core.name, "cannot be unwound; stack leaked");

@@ -70,6 +70,7 @@
 // -- floor 0: words
 mod panics;
 mod exceptions;
+mod notices;
 mod conversions;
 mod constants;
 mod sys;

@@ -5,17 +5,14 @@
 //! handler (asyncio's `call_exception_handler`).
 
 use std::cell::{Cell, RefCell};
-use std::io::{self, Write as _};
 use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::rc::Rc;
 use std::time::Duration;
 
-use tracing::dispatcher::{self, Dispatch};
-use tracing::subscriber::NoSubscriber;
-
 use crate::constants::{SLOW_LOCK, SLOW_STEP};
 use crate::exceptions::{Error, Result};
 use crate::fiber::without_suspending;
+use crate::notices::{is_heard, say};
 use crate::panics::drop_caught;
 
 /// What a callback may return: nothing, or a `Result` whose error goes to the
@@ -221,19 +218,6 @@ pub(crate) fn default_exception_handler(context: &ExceptionContext) {
     let exception = exception.as_ref().map(|error| format!(": {error}")).unwrap_or_default();
     let made = created_at.map(|place| format!(" (made at {place})")).unwrap_or_default();
     say(&format!("stackio: {message}{task}{exception}{made}\n"));
-}
-
-/// Writes on standard error, at once. Where that is closed or full nobody can be told,
-/// which is no reason to panic: that would end the loop.
-pub(crate) fn say(text: &str) {
-    let _ = io::stderr().write_all(text.as_bytes());
-}
-
-/// Whether anybody on this thread listens to `tracing`. Having been set somewhere is
-/// not enough: a subscriber of another thread hears nothing of this one.
-fn is_heard() -> bool {
-    let nobody = |dispatch: &Dispatch| dispatch.is::<NoSubscriber>();
-    dispatcher::has_been_set() && !dispatcher::get_default(nobody)
 }
 
 /// Runs code of the user's in the middle of something; a panic is an error.

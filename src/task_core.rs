@@ -9,7 +9,7 @@ use std::rc::Rc;
 use smallvec::SmallVec;
 
 use crate::context::Variables;
-use crate::coroutines::{Coroutine, current};
+use crate::coroutines::Coroutine;
 use crate::events::{Runnable, Scheduler};
 use crate::exceptions::{Error, Result};
 use crate::fiber::is_forced_unwind;
@@ -198,6 +198,18 @@ impl TaskCore {
             }
         });
     }
+
+    /// Has the task hear of a cancellation again, at its next wait; false if it is not to
+    /// wait any more.
+    #[cfg(feature = "tls")]
+    pub(crate) fn put_off(&self, cancellation: &Error) -> bool {
+        let waits = !self.coroutine.fiber.is_ending();
+        if waits {
+            self.must_cancel.set(true);
+            self.keep_cancel_message(cancellation.message());
+        }
+        waits
+    }
 }
 
 /// An unfinished task by its future.
@@ -227,17 +239,6 @@ pub(crate) fn cancel(task: Rc<dyn AnyFuture>, message: Option<&str>) -> bool {
     for task in &walked {
         task_core(&**task).inspect(|core| core.walked.set(false));
     }
-    true
-}
-
-/// Has the current task hear of a cancellation again, at its next wait; false if it is
-/// not to wait any more.
-pub(crate) fn put_off(cancellation: &Error) -> bool {
-    let task = current();
-    let core = task.as_deref().and_then(task_core);
-    let Some(core) = core.filter(|core| !core.coroutine.fiber.is_ending()) else { return false };
-    core.must_cancel.set(true);
-    core.keep_cancel_message(cancellation.message());
     true
 }
 

@@ -88,6 +88,7 @@ impl EventLoop {
                 pipes: RefCell::new(None),
                 reading_lost: Cell::new(false),
                 writing_lost: Cell::new(false),
+                failure: RefCell::new(None),
             });
             // Before anything of the pipes.
             link::begin(&joint, Some(waiter), |_| ());
@@ -114,6 +115,8 @@ struct Joint {
     pipes: RefCell<Option<Pipes>>,
     reading_lost: Cell<bool>,
     writing_lost: Cell<bool>,
+    /// Why nothing can be written any more.
+    failure: RefCell<Option<Error>>,
 }
 
 impl Joint {
@@ -125,13 +128,27 @@ impl Joint {
         self.pipes().map(|pipes| pipes.writing).ok_or_else(|| not_writable(true, false))
     }
 
-    /// One of the two is lost; an error is also the other's end.
-    fn lost(self: &Rc<Self>, which: &Cell<bool>, error: Option<Error>) {
-        which.set(true);
-        if error.is_some() {
-            force_close(self, error);
-        } else if self.reading_lost.get() && self.writing_lost.get() {
-            schedule_lost(self, None);
+    /// The pipe that is read is lost; an error is also the other's end.
+    fn reading_lost(self: &Rc<Self>, error: Option<Error>) {
+        self.reading_lost.set(true);
+        match error {
+            Some(_) => force_close(self, error),
+            None => self.end_when_both_have(),
+        }
+    }
+
+    /// The pipe that is written is lost. What was said before is still read to its end.
+    fn writing_lost(self: &Rc<Self>, error: Option<Error>) {
+        self.writing_lost.set(true);
+        *self.failure.borrow_mut() = error;
+        check_flow(self);
+        self.end_when_both_have();
+    }
+
+    fn end_when_both_have(self: &Rc<Self>) {
+        if self.reading_lost.get() && self.writing_lost.get() {
+            let failure = self.failure.borrow().clone();
+            schedule_lost(self, failure);
         }
     }
 }
@@ -180,7 +197,7 @@ impl BaseTransport for Joint {
     }
 
     fn is_closing(&self) -> bool {
-        self.link.closing.get()
+        self.link.closing.get() || self.writing_lost.get()
     }
 
     fn get_extra_info(&self) -> ExtraInfo {
@@ -284,7 +301,7 @@ impl Protocol for ReadEnd {
     }
 
     fn connection_lost(&mut self, error: Option<Error>) {
-        self.0.lost(&self.0.reading_lost, error);
+        self.0.reading_lost(error);
     }
 }
 
@@ -301,6 +318,6 @@ impl Protocol for WriteEnd {
     }
 
     fn connection_lost(&mut self, error: Option<Error>) {
-        self.0.lost(&self.0.writing_lost, error);
+        self.0.writing_lost(error);
     }
 }

@@ -45,7 +45,7 @@ use crate::base_events::{EventLoop, get_running_loop};
 use crate::deadlocks::{Awaited, GONE, cycles, needed_among, waits_of};
 use crate::exceptions::Result;
 use crate::instruments::FutureId;
-use crate::reports::say;
+use crate::notices::say;
 use crate::signals::Signal;
 use crate::task_core::{TaskObject, unfinished};
 use crate::traces::{Names, StackFrame};

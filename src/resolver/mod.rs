@@ -59,6 +59,9 @@ fn split(address: &str) -> Result<(&str, u16), String> {
 /// What the system's resolver reports; a cancellation of the task.
 #[track_caller]
 pub(crate) fn resolve(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
+    // A literal address of IPv6 may be in brackets.
+    let bare = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+    let host = bare.unwrap_or(host);
     if let Ok(address) = host.parse::<IpAddr>() {
         return Ok(vec![SocketAddr::new(address, port)]);
     }

@@ -47,6 +47,11 @@ pub(crate) fn is_read_whole(file: &File) -> io::Result<bool> {
     Ok(file.metadata()?.file_type().is_fifo() && !packets)
 }
 
+/// What the descriptor is open for: `O_RDONLY`, `O_WRONLY` or `O_RDWR`.
+pub(crate) fn access(file: &File) -> io::Result<libc::c_int> {
+    flags(file).map(|flags| flags & libc::O_ACCMODE)
+}
+
 fn flags(file: &impl AsFd) -> io::Result<libc::c_int> {
     // SAFETY: as above.
     match unsafe { libc::fcntl(file.as_fd().as_raw_fd(), libc::F_GETFL) } {

@@ -18,7 +18,7 @@ use super::info::TlsInfo;
 use crate::constants::TLS_READ_SIZE;
 use crate::events::Scheduler;
 use crate::exceptions::{Error, ErrorKind, Result};
-use crate::task_core::put_off;
+use crate::task_core::task_core;
 use crate::tasks::current_task;
 use crate::timeouts::timeout;
 use crate::waiters::Waiters;
@@ -314,7 +314,12 @@ fn is_passing(error: &Error) -> bool {
 /// Whether an error that can be tried again is met again by who tries, a cancellation at
 /// the next wait.
 fn told_later(error: &Error) -> bool {
-    error.io_kind().is_some() || (error.is_cancelled() && put_off(error))
+    if !error.is_cancelled() {
+        return error.io_kind().is_some();
+    }
+    let task = current_task();
+    let core = task.as_ref().and_then(|task| task_core(&*task.0));
+    core.is_some_and(|core| core.put_off(error))
 }
 
 /// Lets only errors pass that say nothing against the wire. The others are kept, for

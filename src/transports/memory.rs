@@ -28,7 +28,8 @@ use crate::transports::interface::{
     BaseTransport, ProtocolRef, ReadTransport, Transport, WriteTransport,
 };
 use crate::transports::link::{
-    Link, Linked, begin, check_flow, deliver, fatal, finish, force_close, let_go, schedule_lost,
+    Link, Linked, begin, check_flow, deliver, fatal, finish, force_close, let_go, raised,
+    schedule_lost,
 };
 use crate::transports::outgoing::Outgoing;
 
@@ -111,13 +112,33 @@ impl End {
             return;
         }
         let Some(other) = self.other() else { return self.at_eof() };
-        let data = other.outgoing.borrow_mut().take(self.chunk);
-        if !data.is_empty() {
-            deliver(self, "data_received", |protocol| protocol.data_received(&data));
+        if !other.outgoing.borrow().is_empty() {
+            self.give(&other.outgoing);
             other.was_read();
             self.want();
         } else if other.link.lost.get() || other.link.eof_written.get() {
             self.at_eof();
+        }
+    }
+
+    /// Gives the protocol the next piece, of which one with a buffer of its own takes what
+    /// fits.
+    fn give(self: &Rc<Self>, from: &RefCell<Outgoing>) {
+        let take = |most: usize| from.borrow_mut().take(most.min(self.chunk));
+        let filled = self.link.protocol().and_then(|protocol| {
+            protocol.fill(|buffer| {
+                let data = take(buffer.len());
+                buffer[..data.len()].copy_from_slice(&data);
+                Ok(data.len())
+            })
+        });
+        match filled {
+            Some(Ok(_)) => {}
+            Some(Err(error)) => raised(self, "buffer_updated", error),
+            None => {
+                let data = take(usize::MAX);
+                deliver(self, "data_received", |protocol| protocol.data_received(&data));
+            }
         }
     }
 
@@ -257,6 +278,10 @@ impl ReadTransport for End {
         self.link.is_reading()
     }
 
+    fn at_eof(&self) -> bool {
+        self.link.eof_received.get()
+    }
+
     fn pause_reading(&self) {
         self.link.paused.set(true);
     }
@@ -277,6 +302,10 @@ impl WriteTransport for End {
 
     fn try_write_bytes(&self, data: Bytes) -> Result {
         self.keep(|outgoing| outgoing.push(data))
+    }
+
+    fn try_writelines(&self, pieces: &[&[u8]]) -> Result {
+        self.keep(|outgoing| pieces.iter().for_each(|piece| outgoing.push_copy(piece)))
     }
 
     fn try_write_eof(&self) -> Result {

@@ -8,7 +8,7 @@ use std::os::unix::fs::FileTypeExt;
 
 use socket2::{Domain, Socket, Type};
 
-use crate::sys::descriptor::{is_read_whole, set_nonblocking};
+use crate::sys::descriptor::{access, is_read_whole, set_nonblocking};
 use crate::transports::extra::Address;
 
 /// Writing to a socket whose peer is gone is an error and no signal, in a program that
@@ -84,9 +84,9 @@ impl Source {
     /// # Errors
     ///
     /// `InvalidInput` for a regular file or a directory, which can always be read and
-    /// never be waited for.
+    /// never be waited for, and for what can only be written.
     pub(crate) fn reading(pipe: OwnedFd) -> io::Result<Source> {
-        Ok(Source::Reading(waitable(pipe)?))
+        Ok(Source::Reading(waitable(pipe, libc::O_WRONLY)?))
     }
 
     /// The same to write to.
@@ -95,7 +95,7 @@ impl Source {
     ///
     /// As [`reading`](Source::reading).
     pub(crate) fn writing(pipe: OwnedFd) -> io::Result<Source> {
-        Ok(Source::Writing(waitable(pipe)?))
+        Ok(Source::Writing(waitable(pipe, libc::O_RDONLY)?))
     }
 
     pub(crate) fn can_read(&self) -> bool {
@@ -160,11 +160,17 @@ impl AsFd for Source {
     }
 }
 
-fn waitable(descriptor: OwnedFd) -> io::Result<File> {
+/// `useless` is the access that would be of no use: what only writes cannot be read.
+fn waitable(descriptor: OwnedFd, useless: libc::c_int) -> io::Result<File> {
     let file = File::from(descriptor);
     let kind = file.metadata()?.file_type();
     if !(kind.is_fifo() || kind.is_socket() || kind.is_char_device()) {
         let text = "only pipes, sockets and character devices can be waited for";
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
+    }
+    if access(&file)? == useless {
+        let what = if useless == libc::O_WRONLY { "written" } else { "read" };
+        let text = format!("the descriptor is one that can only be {what}");
         return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
     }
     set_nonblocking(&file, true)?;

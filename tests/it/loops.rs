@@ -343,7 +343,10 @@ fn a_loop_that_is_eager_runs_the_first_step_inside_of_spawn() {
         for (eager, text) in [(true, "at once"), (false, "later")] {
             event_loop.set_eager(eager);
             let inside = log.clone();
-            spawn(move || Ok(inside.borrow_mut().push(text)));
+            spawn(move || {
+                inside.borrow_mut().push(text);
+                Ok(())
+            });
             log.borrow_mut().push("spawned");
         }
         yield_now()?;

@@ -4,7 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 
-use stackio::{ErrorKind, Generator, GeneratorState, Resumed, Yielder, stack_statistics};
+use stackio::{Error, ErrorKind, Generator, GeneratorState, Resumed, Yielder, stack_statistics};
 
 use super::{Drops, assert_kind};
 use crate::children::{assert_played_well, is_child, play};
@@ -340,4 +340,22 @@ fn generators_can_be_made_and_dropped_while_a_generator_is_dropped() {
     outer.next().unwrap();
     drop(outer);
     assert_eq!(drops.count(), 1);
+}
+
+#[test]
+fn an_error_of_one_that_is_dropped_is_told() {
+    if !is_child() {
+        let finished = play();
+        assert_played_well(&finished);
+        let told: Vec<_> = finished.stderr.lines().collect();
+        let expected = "stackio: the generator `careless` failed as it was dropped: no space left";
+        assert_eq!(told, [expected]);
+        return;
+    }
+    let careless: Generator<(), u32, ()> = Generator::named("careless", |co| {
+        let closed = co.yield_(1).unwrap_err();
+        assert_eq!(closed.kind(), ErrorKind::GeneratorExit);
+        Err(Error::with_message(ErrorKind::Value, "no space left"))
+    });
+    careless.next().unwrap();
 }

@@ -323,7 +323,11 @@ fn after_the_last_task_the_loop_runs_a_few_more_iterations() {
         });
     }
     let told = log.clone();
-    run(move || Ok(follow(&told, 1))).unwrap();
+    run(move || {
+        follow(&told, 1);
+        Ok(())
+    })
+    .unwrap();
     // As asyncio's: one to end in, and two each for the generators and the executor.
     assert_eq!(log.take(), [1, 2, 3, 4, 5]);
 }

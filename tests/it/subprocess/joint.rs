@@ -188,3 +188,31 @@ fn an_error_of_the_protocol_ends_the_connection_and_is_reported() {
     assert_eq!(lost.expect("it ends").as_deref(), Some("raised"));
     assert_eq!(*reported.borrow(), ["Fatal error: protocol.data_received() call failed."]);
 }
+
+#[test]
+fn what_a_program_has_said_before_it_ended_is_read_though_it_cannot_be_written_to() {
+    play(|| {
+        let recorder = Recorder::new(b"");
+        let (came, lost) = (recorder.came.clone(), recorder.lost.clone());
+        let mut command = Command::shell("exec 0<&-; head -c 60000 /dev/zero");
+        let (transport, process) = connect(&mut command, recorder)?;
+        transport.pause_reading();
+        // It has ended, and nothing was looked at since.
+        process.wait()?;
+        transport.write(b"too late");
+        let refused = loop {
+            match transport.try_write(b"still") {
+                Ok(()) => yield_now()?,
+                Err(refused) => break refused,
+            }
+        };
+        assert_eq!(refused.io_kind(), Some(std::io::ErrorKind::BrokenPipe));
+        while !transport.is_closing() {
+            yield_now()?;
+        }
+        transport.resume_reading();
+        lost.wait()?;
+        assert_eq!(came.borrow().len(), 60_000);
+        Ok(())
+    });
+}

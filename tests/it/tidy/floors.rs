@@ -13,7 +13,7 @@ use super::paths::{self, Import, Reference};
 /// belongs to the module of the same name.
 const FLOORS: &[&str] = &[
     // Words.
-    "panics exceptions conversions constants sys clock context instruments",
+    "panics exceptions notices conversions constants sys clock context instruments",
     // Stacks: the unsafe cellar.
     "stack fiber traces yielder generator delegation",
     // Promises.

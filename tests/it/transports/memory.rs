@@ -1,11 +1,13 @@
 //! The in-memory pair ends as a connection of the system does, whatever waits in it.
 
+use std::cell::RefCell;
 use std::io;
+use std::rc::Rc;
 
-use stackio::{Error, Result, Transport, get_running_loop};
+use stackio::{BufferedProtocol, Error, Result, Transport, get_running_loop};
 
 use super::recorder::{Call, Log, Plain};
-use super::{pattern, play_virtually};
+use super::{pattern, play_virtually, settle};
 
 type Ends = ((Transport, Log), (Transport, Log));
 
@@ -120,6 +122,63 @@ fn a_half_closed_pair_goes_on_in_the_other_direction() {
         near.wait_lost()?;
         near.check();
         far.check();
+        Ok(())
+    });
+}
+
+#[test]
+fn lines_that_are_written_together_stay_together() {
+    play_virtually(|| {
+        let near = Log::reacting(|call, log| {
+            if call == Call::Pause {
+                log.transport().write(b"<paused>");
+            }
+            Ok(())
+        });
+        let ((left, _), (_right, far)) = pair(near, Log::new(), None)?;
+        left.set_write_buffer_limits(0, 0)?;
+        left.writelines([&b"header:"[..], b"body"]);
+        settle()?;
+        assert_eq!(far.data(), b"header:body<paused>");
+        Ok(())
+    });
+}
+
+/// Has room for four bytes, and does something when it has got the first.
+struct Small(Vec<u8>, Rc<RefCell<Vec<Vec<u8>>>>, fn(&Transport), Option<Transport>);
+
+impl BufferedProtocol for Small {
+    fn connection_made(&mut self, transport: &Transport) {
+        self.3 = Some(transport.clone());
+    }
+
+    fn get_buffer(&mut self, _: usize) -> &mut [u8] {
+        self.0.resize(4, 0);
+        &mut self.0
+    }
+
+    fn buffer_updated(&mut self, length: usize) {
+        self.1.borrow_mut().push(self.0[..length].to_vec());
+        if let Some(transport) = self.3.take() {
+            (self.2)(&transport);
+        }
+    }
+}
+
+#[test]
+fn a_protocol_with_a_small_buffer_gets_no_more_once_it_has_paused_or_closed() {
+    play_virtually(|| {
+        let meddlings: [fn(&Transport); 4] =
+            [|_| (), Transport::pause_reading, Transport::close, Transport::abort];
+        for (meddle, expected) in meddlings.into_iter().zip([3, 1, 1, 1]) {
+            let got: Rc<RefCell<Vec<Vec<u8>>>> = Rc::default();
+            let small = Small(Vec::new(), got.clone(), meddle, None);
+            let near = Plain(Log::new());
+            let ((left, _), _) = get_running_loop()?.create_pair(|| near, || small, None)?;
+            left.write(b"abcdefghijkl");
+            settle()?;
+            assert_eq!(*got.borrow(), [b"abcd", b"efgh", b"ijkl"][..expected]);
+        }
         Ok(())
     });
 }

@@ -190,3 +190,17 @@ fn regular_files_and_directories_are_refused() {
         Ok(())
     });
 }
+
+#[test]
+fn an_end_that_is_for_the_other_direction_is_refused() {
+    play(|| {
+        let event_loop = get_running_loop()?;
+        let (reader, writer) = io::pipe()?;
+        let plain = || Plain(Log::new());
+        let refused = event_loop.connect_read_pipe(plain, writer).map(drop).unwrap_err();
+        assert_eq!(refused.io_kind(), Some(io::ErrorKind::InvalidInput));
+        let refused = event_loop.connect_write_pipe(plain, reader).map(drop).unwrap_err();
+        assert_eq!(refused.io_kind(), Some(io::ErrorKind::InvalidInput));
+        Ok(())
+    });
+}
