@@ -143,7 +143,9 @@ pub struct LoopHandle(pub(crate) Arc<Remote>);
 
 impl LoopHandle {
     /// Has `callback` called on the loop's thread, and wakes the loop if it is
-    /// waiting. What one thread asks for is called in that order.
+    /// waiting. What one thread asks for is called in that order, and before what
+    /// `call_soon` is asked for later; what tasks and futures put into the queue in the
+    /// same round may come before it. It does not have the context variables of the thread.
     ///
     /// # Errors
     ///

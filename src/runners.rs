@@ -21,7 +21,8 @@ use crate::tasks::{AnyTask, Task};
 /// main thread of the process the first Ctrl-C cancels the main task, and a second
 /// one ends the run, unless somebody on the loop [listens](crate::signals) for it; each
 /// does while what is left is run to its end. A second one that comes before the loop has
-/// heard of the first ends the process.
+/// heard of the first ends the process, and so does one in a loop that is run without
+/// this or a [`Runner`].
 ///
 /// Code that keeps a thread-local for the length of a closure (as a scoped one
 /// does), or holds a `std::sync::Mutex` guard, must not suspend meanwhile: other

@@ -107,8 +107,9 @@ impl Transport {
     /// Sends what is buffered and ends the connection (`transport.close`). Nothing more
     /// is received. `connection_lost(None)` follows when all is sent.
     ///
-    /// A peer that is still sending gets to hear what was sent: the loop throws away what
-    /// comes for up to two seconds, where asyncio would have it answered by a reset.
+    /// A peer whose bytes wait to be read gets to hear what was sent: the loop throws away
+    /// what comes for up to two seconds, where asyncio would have it answered by a reset.
+    /// What a peer begins to send only after that is answered by a reset by the system.
     pub fn close(&self) {
         self.0.close();
     }
