@@ -43,7 +43,8 @@ fn end_task(task: &Rc<dyn TaskObject>) -> bool {
     if task.task().coroutine.fiber.is_finished() {
         return true;
     }
-    if task.task().coroutine.fiber.is_running() || task.task().body.get() == BodyState::Dropping {
+    let is_dropping = task.task().body_state.get() == BodyState::Dropping;
+    if task.task().coroutine.fiber.is_running() || is_dropping {
         return false;
     }
     if !task.core().is_done() {

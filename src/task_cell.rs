@@ -66,7 +66,7 @@ impl<T: 'static, F: FnOnce() -> Result<T> + 'static> TaskCell<T, F> {
             Ok(())
         };
         match catch_unwind(AssertUnwindSafe(run)) {
-            Ok(Ok(())) => self.task.body.set(BodyState::Returned),
+            Ok(Ok(())) => self.task.body_state.set(BodyState::Returned),
             Ok(Err(error)) => self.task.raise(error),
             Err(panic) => self.task.be_panicked(panic),
         }
@@ -168,9 +168,9 @@ impl<T: 'static, F: FnOnce() -> Result<T> + 'static> TaskObject for TaskCell<T, 
 
     fn drop_body(&self) {
         // Others may live as long as the body does, and it runs their code to its last.
-        self.task.body.set(BodyState::Dropping);
+        self.task.body_state.set(BodyState::Dropping);
         drop_value(self.body.take());
-        self.task.body.set(BodyState::Unfinished);
+        self.task.body_state.set(BodyState::Unfinished);
     }
 
     fn drop_result(&self) {

@@ -44,7 +44,7 @@ pub(crate) struct TaskCore {
     pub(crate) must_cancel: Cell<bool>,
     /// Set while a cancellation walks along a chain of tasks through this one.
     pub(crate) walked: Cell<bool>,
-    pub(crate) body: Cell<BodyState>,
+    pub(crate) body_state: Cell<BodyState>,
     /// Its place in the registry of unfinished tasks.
     place: Cell<u32>,
     pub(crate) context: Cell<Variables>,
@@ -106,7 +106,7 @@ impl TaskCore {
             queued: Cell::new(false),
             must_cancel: Cell::new(false),
             walked: Cell::new(false),
-            body: Cell::new(BodyState::Unfinished),
+            body_state: Cell::new(BodyState::Unfinished),
             place: Cell::new(NOWHERE),
             context: Cell::new(context),
             coroutine: Coroutine::new(),
@@ -163,7 +163,7 @@ impl TaskCore {
 
     /// How the body has ended.
     pub(crate) fn outcome(&self) -> Result {
-        match self.body.get() {
+        match self.body_state.get() {
             BodyState::Returned => Ok(()),
             _ => Err(self.coroutine.thrown.take().unwrap_or_else(Error::cancelled)),
         }

@@ -29,8 +29,8 @@ struct Spares {
 }
 
 /// Memory for things of one size, with the alignment of a word.
+#[derive(Default)]
 struct Class {
-    words: usize,
     /// What `Rc::into_raw` gave for an `Rc<[Word]>` of that size each, which nobody else has.
     free: Vec<*const Word>,
     /// How many nobody has taken since the last look.
@@ -127,21 +127,16 @@ impl Spares {
     #[inline(always)]
     fn push(&mut self, words: usize, memory: *const Word) {
         if self.classes.len() <= words {
-            self.add_classes(words);
+            self.classes.resize_with(words + 1, Class::default);
         }
         let free = &mut self.classes[words].free;
         free.push(memory);
         self.surplus |= free.len() > FEW;
     }
 
-    #[cold]
-    fn add_classes(&mut self, last: usize) {
-        let class = |words| Class { words, free: Vec::new(), untouched: 0 };
-        self.classes.extend((self.classes.len()..=last).map(class));
-    }
-
     fn shrink(&mut self) -> usize {
-        let freed = self.classes.iter_mut().map(Class::shrink).sum();
+        let classes = self.classes.iter_mut().enumerate();
+        let freed = classes.map(|(words, class)| class.shrink(words)).sum();
         self.surplus = self.classes.iter().any(|class| class.free.len() > FEW);
         freed
     }
@@ -155,26 +150,28 @@ impl Class {
         Some(memory)
     }
 
-    fn shrink(&mut self) -> usize {
+    fn shrink(&mut self, words: usize) -> usize {
         let unused = self.untouched.min(self.free.len().saturating_sub(FEW));
-        self.release(unused);
+        self.release(unused, words);
         self.free.shrink_to(2 * self.free.len());
         self.untouched = self.free.len();
         unused
     }
 
     /// Frees so many, those first that have lain longest.
-    fn release(&mut self, count: usize) {
+    fn release(&mut self, count: usize, words: usize) {
         for memory in self.free.drain(..count) {
-            // SAFETY: what is kept is of that size, and taken out here.
-            unsafe { free(memory, self.words) };
+            // SAFETY: what is kept is of the size of its class, and taken out here.
+            unsafe { free(memory, words) };
         }
     }
 }
 
-impl Drop for Class {
+impl Drop for Spares {
     fn drop(&mut self) {
-        self.release(self.free.len());
+        for (words, class) in self.classes.iter_mut().enumerate() {
+            class.release(class.free.len(), words);
+        }
     }
 }
 

@@ -209,3 +209,12 @@ fn a_child_that_does_not_end_is_killed_and_its_output_shown() {
 pub fn crowd() -> usize {
     stackio::stack_statistics().limit.map_or(100_000, |limit| limit / 16)
 }
+
+/// Calls a function when it is dropped.
+pub struct Dropped<F: FnMut()>(pub F);
+
+impl<F: FnMut()> Drop for Dropped<F> {
+    fn drop(&mut self) {
+        (self.0)();
+    }
+}

@@ -16,6 +16,8 @@ use stackio::{
     timeout, yield_now,
 };
 
+use crate::support::Dropped;
+
 fn run<T: 'static>(main: impl FnOnce() -> Result<T> + 'static) -> Result<T> {
     Runner::builder().virtual_clock(&VirtualClock::new()).build().unwrap().run(main)
 }
@@ -319,15 +321,6 @@ fn a_thousand_nested_groups_end() {
         task_group(|g| g.spawn(|| nest(depth - 1)).join().map(|n| n + 1))
     }
     assert_eq!(run(|| nest(1_000)).unwrap(), 1_001);
-}
-
-/// Runs its closure when it is dropped.
-struct Dropped<F: FnMut()>(F);
-
-impl<F: FnMut()> Drop for Dropped<F> {
-    fn drop(&mut self) {
-        (self.0)();
-    }
 }
 
 #[test]

@@ -15,6 +15,8 @@ use stackio::{
     VirtualClock, all_tasks, call_soon, current_task, secs, sleep, spawn, yield_now,
 };
 
+use crate::support::Dropped;
+
 fn run<T: 'static>(main: impl FnOnce() -> Result<T> + 'static) -> Result<T> {
     Runner::builder().virtual_clock(&VirtualClock::new()).build()?.run(main)
 }
@@ -38,15 +40,6 @@ fn run_reported<T: 'static>(
 }
 
 type Log<T> = Rc<RefCell<Vec<T>>>;
-
-/// Calls a function when it is dropped.
-struct OnDrop<F: FnMut()>(F);
-
-impl<F: FnMut()> Drop for OnDrop<F> {
-    fn drop(&mut self) {
-        (self.0)();
-    }
-}
 
 #[test]
 fn tasks_are_numbered_and_can_be_named() {
@@ -161,7 +154,7 @@ fn suspending_while_a_panic_unwinds_is_refused_and_the_rest_goes_on() {
             Ok(())
         });
         let bad = spawn(move || -> Result {
-            let _waits = OnDrop(move || {
+            let _waits = Dropped(move || {
                 let refused = [yield_now(), sleep(secs(1)), Future::<()>::new().wait()];
                 log.borrow_mut().extend(refused.map(|refused| refused.unwrap_err().kind()));
             });

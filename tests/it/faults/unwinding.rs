@@ -9,14 +9,7 @@ use stackio::{
     EventLoop, Generator, Result, TaskBuilder, Yielder, millis, run, sleep, spawn, yield_now,
 };
 
-/// Calls a function when it is dropped.
-struct Dropped<F: FnMut()>(F);
-
-impl<F: FnMut()> Drop for Dropped<F> {
-    fn drop(&mut self) {
-        (self.0)();
-    }
-}
+use crate::support::Dropped;
 
 #[test]
 fn a_generator_that_panics_then_as_well_ends_with_its_payload() {

@@ -11,8 +11,9 @@ use stackio::{
 };
 
 use super::soundness::{Ground, Stands};
-use super::{Dropped, run, value_error};
+use super::{run, value_error};
 use crate::children::{is_child, play};
+use crate::support::Dropped;
 
 /// A generator that is in the middle of a scope after its first resumption.
 fn with_a_scope(looks: &Rc<RefCell<Vec<String>>>, stubborn: bool) -> Generator<(), u32, ()> {
@@ -219,12 +220,21 @@ fn a_child_that_is_ended_starts_no_others() {
     .unwrap();
 }
 
+/// Has the scenario played, which ends by a child that cannot be ended; false in the scenario.
+#[track_caller]
+fn ends_its_process() -> bool {
+    if is_child() {
+        return false;
+    }
+    let finished = play();
+    assert!(!finished.status.success());
+    assert!(finished.stderr.contains("task Task-2 cannot be ended"), "{}", finished.stderr);
+    true
+}
+
 #[test]
 fn a_child_that_ends_the_scope_it_runs_in_ends_the_process() {
-    if !is_child() {
-        let finished = play();
-        assert!(!finished.status.success());
-        assert!(finished.stderr.contains("task Task-2 cannot be ended"), "{}", finished.stderr);
+    if ends_its_process() {
         return;
     }
     let ended = run(|| {
@@ -252,10 +262,7 @@ fn a_child_that_ends_the_scope_it_runs_in_ends_the_process() {
 
 #[test]
 fn a_closure_that_ends_the_scope_it_is_of_ends_the_process() {
-    if !is_child() {
-        let finished = play();
-        assert!(!finished.status.success());
-        assert!(finished.stderr.contains("task Task-2 cannot be ended"), "{}", finished.stderr);
+    if ends_its_process() {
         return;
     }
     let ended = run(|| {

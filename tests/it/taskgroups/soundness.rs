@@ -13,7 +13,8 @@ use stackio::{
     sleep, spawn, task_group, yield_now,
 };
 
-use super::{Dropped, run, value_error};
+use super::{run, value_error};
+use crate::support::Dropped;
 
 /// Something on the heap, and who has looked at it.
 #[derive(Default)]

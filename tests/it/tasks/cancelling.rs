@@ -8,13 +8,13 @@ use stackio::{
     gather, secs, shield, sleep, spawn, timeout, wait_for, yield_now,
 };
 
-use super::{OnDrop, run};
+use super::run;
 use crate::children::{assert_played_well, is_child, play};
-use crate::support::crowd;
+use crate::support::{Dropped, crowd};
 
-fn counted(drops: &Rc<Cell<u32>>) -> OnDrop<impl FnMut() + use<>> {
+fn counted(drops: &Rc<Cell<u32>>) -> Dropped<impl FnMut() + use<>> {
     let drops = drops.clone();
-    OnDrop(move || drops.set(drops.get() + 1))
+    Dropped(move || drops.set(drops.get() + 1))
 }
 
 #[test]
@@ -58,7 +58,7 @@ fn what_a_task_that_never_ran_had_is_dropped_in_it() {
     run(|| {
         let seen = Rc::new(Cell::new(None));
         let sees = seen.clone();
-        let guard = OnDrop(move || sees.set(current_task().map(|task| task.name())));
+        let guard = Dropped(move || sees.set(current_task().map(|task| task.name())));
         let task = TaskBuilder::new().name("victim").spawn(move || -> Result {
             drop(guard);
             Ok(())

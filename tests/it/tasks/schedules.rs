@@ -10,7 +10,7 @@ use stackio::{
     timeout, yield_now,
 };
 
-use super::OnDrop;
+use crate::support::Dropped;
 
 const FUTURES: usize = 4;
 const TASKS: usize = 5;
@@ -119,7 +119,7 @@ impl World {
     fn spawn(&self, index: usize, steps: Vec<Step>, lives: u32) -> Task<usize> {
         let world = self.clone();
         let drops = self.counts.drops.clone();
-        let guard = OnDrop(move || drops.borrow_mut()[index] += 1);
+        let guard = Dropped(move || drops.borrow_mut()[index] += 1);
         let task = spawn(move || {
             let _guard = guard;
             let mut lives = lives;
